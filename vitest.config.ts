@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
 // Everything runs from sources: no package has to be built before its tests.
-const source = { resolve: { conditions: ['@cays/source', 'module', 'node', 'development|production'] } }
+const source = { resolve: { conditions: ['@cays/source', 'node', 'development|production'] } }
 
 // How many of the machine's servers one run may start at once: real Postgres and Redis share two cores.
 const realServers = { maxWorkers: 2, testTimeout: 30_000, hookTimeout: 60_000 }

@@ -97,7 +97,10 @@ export const postJobSchema = z
     payFrom: z.int().min(1_000).max(1_000_000),
     payTo: z.int().min(1_000).max(1_000_000),
   })
-  .refine((job) => job.payTo >= job.payFrom, { path: ['payTo'], message: 'The upper end must not be below the lower.' })
+  .refine((job) => job.payTo >= job.payFrom, {
+    path: ['payTo'],
+    message: 'The upper end must not be below the lower.',
+  })
 export type PostJob = z.infer<typeof postJobSchema>
 
 export const changeJobSchema = z.strictObject({ status: z.enum(['open', 'closed']) })

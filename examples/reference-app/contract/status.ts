@@ -48,7 +48,14 @@ export interface SystemStatus {
   readonly actions: readonly DemoAction[]
 }
 
-export const DEMO_ACTIONS = ['kill-replica', 'add-lag', 'stop-redis', 'restart-node', 'freeze-replica', 'heal'] as const
+export const DEMO_ACTIONS = [
+  'kill-replica',
+  'add-lag',
+  'stop-redis',
+  'restart-node',
+  'freeze-replica',
+  'heal',
+] as const
 export const demoActionSchema = z.enum(DEMO_ACTIONS)
 export type DemoActionName = z.infer<typeof demoActionSchema>
 

@@ -48,9 +48,9 @@ export default defineConfig({
         testTimeout: 120_000,
       }),
       project('packaging', ['test/packaging/**/*.test.ts'], {
+        globalSetup: './test/packaging/global-setup.ts',
         maxWorkers: 2,
-        testTimeout: 300_000,
-        hookTimeout: 300_000,
+        testTimeout: 60_000,
       }),
     ],
   },

@@ -8,6 +8,11 @@ const running = new Set()
 /**
  * Runs a program in a process group of its own and keeps the last part of what it printed.
  * `limit` (milliseconds) ends the whole group when exceeded; `onMessage` receives what the child sends.
+ *
+ * @param {string} command
+ * @param {readonly string[]} args
+ * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, limit?: number, onMessage?: (message: any) => void }} [options]
+ * @returns {Promise<{ code: number, output: string, seconds: number }>}
  */
 export function run(command, args, options = {}) {
   const { cwd, env = process.env, limit, onMessage } = options

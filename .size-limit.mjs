@@ -1,0 +1,30 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+
+/** What an entry may weigh minified and compressed with Brotli, its dependencies included, its peers not. */
+const LIMITS = {
+  '@cays/core/error': '700 B',
+  '@cays/core/options': '1.3 kB',
+  '@cays/core/otel': '1.3 kB',
+  '@cays/core/prometheus': '1.5 kB',
+}
+const OTHERS = '10 kB'
+
+const manifests = readdirSync('packages')
+  .map((name) => ({ folder: `packages/${name}`, file: `packages/${name}/package.json` }))
+  .filter(({ file, folder }) => existsSync(file) && existsSync(`${folder}/dist`))
+  .map(({ folder, file }) => ({ folder, manifest: JSON.parse(readFileSync(file, 'utf8')) }))
+
+export default manifests.flatMap(({ folder, manifest }) =>
+  Object.entries(manifest.exports)
+    .filter(([, target]) => target.import)
+    .map(([subpath, target]) => {
+      const name = manifest.name + subpath.slice(1)
+      return {
+        name,
+        path: `${folder}/${target.import.default.slice(2)}`,
+        limit: LIMITS[name] ?? OTHERS,
+        ignore: Object.keys(manifest.peerDependencies ?? {}),
+        modifyEsbuildConfig: (config) => ({ ...config, platform: 'node', format: 'esm', logLevel: 'error' }),
+      }
+    }),
+)

@@ -18,6 +18,7 @@ export interface Manifest {
   readonly peerDependencies?: Readonly<Record<string, string>>
   readonly peerDependenciesMeta?: Readonly<Record<string, { readonly optional?: boolean }>>
   readonly devDependencies?: Readonly<Record<string, string>>
+  readonly repository?: { readonly type: string; readonly url: string; readonly directory: string }
   readonly [field: string]: unknown
 }
 
@@ -38,6 +39,8 @@ export interface Package {
   readonly folder: string
   readonly manifest: Manifest
   readonly entries: readonly Entry[]
+  /** It has its README. */
+  readonly documented: boolean
 }
 
 export function read(path: string): string {
@@ -66,7 +69,7 @@ function describePackage(name: string, folder: string): Package {
       ? [{ specifier: manifest.name + subpath.slice(1), subpath, source: source.replace('./', '') }]
       : []
   })
-  return { name, folder, manifest, entries }
+  return { name, folder, manifest, entries, documented: existsSync(join(root, folder, 'README.md')) }
 }
 
 /** The files under a folder that end as asked, relative to the root; nothing when there is no such folder. */

@@ -23,6 +23,10 @@ export const TESTKIT_ERRORS = {
       'The verb does not fit the state of the server: starting one that runs, pausing one that is down.',
     retryable: false,
   },
+  TESTKIT_ERR_REPLY: {
+    meaning: 'A server answered a command of the test with an error, or hung up. The message is its answer.',
+    retryable: false,
+  },
   TESTKIT_ERR_CLOSED: {
     meaning: 'The servers were closed. Start new ones.',
     retryable: false,

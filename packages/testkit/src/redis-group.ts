@@ -1,0 +1,50 @@
+import type { RedisServer } from './redis-server.ts'
+import type { RedisClientType, RedisSettings, RedisVerbs, RestartOptions } from './redis-verbs.ts'
+
+export interface RedisGroup {
+  readonly servers: readonly RedisServer[]
+  /** The server that takes the writes of a key. */
+  readonly homeOf: (key: string) => Promise<RedisServer>
+  /** Resolves when the group as a whole serves again. */
+  readonly settled: () => Promise<void>
+}
+
+/** The verbs of one server, done to all of a group at once. */
+export function groupVerbs({ servers, homeOf, settled }: RedisGroup): RedisVerbs {
+  const running = () => servers.filter((server) => server.state === 'running')
+  const all = async (act: (server: RedisServer) => Promise<void>, of = servers) => {
+    await Promise.all(of.map(act))
+  }
+  return {
+    kill: () => all((server) => server.kill()),
+    stop: () => all((server) => server.stop()),
+    async start() {
+      await all((server) => server.start())
+      await settled()
+    },
+    async restart(options?: RestartOptions) {
+      await all((server) => server.restart(options))
+      await settled()
+    },
+    freeze: () => all((server) => server.freeze()),
+    thaw: () => all((server) => server.thaw()),
+    flushScripts: () => all((server) => server.flushScripts(), running()),
+    async killClients(type?: RedisClientType) {
+      return sum(await Promise.all(running().map((server) => server.killClients(type))))
+    },
+    async evict(keys: string | readonly string[]) {
+      const homes = new Map<RedisServer, string[]>()
+      for (const key of [keys].flat()) {
+        const home = await homeOf(key)
+        homes.set(home, [...(homes.get(home) ?? []), key])
+      }
+      return sum(await Promise.all([...homes].map(([home, own]) => home.evict(own))))
+    },
+    config: (settings: RedisSettings) => all((server) => server.config(settings)),
+    acl: (user: string, ...rules: readonly string[]) => all((server) => server.acl(user, ...rules)),
+  }
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0)
+}

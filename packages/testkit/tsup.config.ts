@@ -1,4 +1,5 @@
 import { defineConfig } from 'tsup'
 import { preset } from '../../tsup.preset.ts'
 
-export default defineConfig(preset())
+// The shims give the CJS build its `import.meta.url`, from where the packaged Postgres is looked for.
+export default defineConfig(preset({ shims: true }))

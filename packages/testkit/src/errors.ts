@@ -24,7 +24,8 @@ export const TESTKIT_ERRORS = {
     retryable: false,
   },
   TESTKIT_ERR_REPLY: {
-    meaning: 'A server answered a command of the test with an error, or hung up. The message is its answer.',
+    meaning:
+      'A server answered a command or statement with an error, or hung up. The message or the `cause` has its answer.',
     retryable: false,
   },
   TESTKIT_ERR_CLOSED: {

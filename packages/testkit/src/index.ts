@@ -2,11 +2,28 @@ export type { TestkitErrorCode } from './errors.ts'
 export { TESTKIT_ERRORS, TestkitError } from './errors.ts'
 export type { SuperviseOptions } from './guardian.ts'
 export { superviseChild, superviseFolder } from './guardian.ts'
+export type {
+  PostgresCluster,
+  PostgresFailoverOptions,
+  RecoveryConflictOptions,
+  SynchronousOptions,
+} from './postgres-cluster.ts'
+export type { PostgresLogEntry } from './postgres-log.ts'
+export type {
+  PostgresFreezeOptions,
+  PostgresNode,
+  PostgresStopOptions,
+  RepointOptions,
+} from './postgres-node.ts'
+export type { PostgresRow } from './postgres-session.ts'
+export type { PostgresSettings } from './postgres-settings.ts'
 export type { ClusterFailoverOptions, ClusterRedis, ClusterSlots } from './redis-cluster.ts'
 export type { FailoverOptions } from './redis-failover.ts'
 export type { MigrateSlotOptions } from './redis-migrate.ts'
 export type { ClusterRedisOptions, SentinelRedisOptions, StandaloneRedisOptions } from './redis-options.ts'
 export type { RedisSentinel, SentinelRedis } from './redis-sentinel.ts'
 export type { RedisClientType, RedisNode, RedisSettings, RedisVerbs, RestartOptions } from './redis-verbs.ts'
+export type { PostgresOptions } from './start-postgres.ts'
+export { startPostgres } from './start-postgres.ts'
 export type { StandaloneRedis } from './start-redis.ts'
 export { startRedis } from './start-redis.ts'

@@ -56,6 +56,7 @@ export function delay(
   })
 }
 
+/** A limit in time that is being watched; see {@link deadline}. */
 export interface Deadline extends Disposable {
   /** Aborts when the time is over or the outer signal aborts, whichever comes first. */
   readonly signal: AbortSignal

@@ -1,3 +1,4 @@
+/** The curve of the waits; see {@link backoff}. */
 export interface BackoffOptions {
   /** Upper bound of the first wait, in milliseconds. */
   readonly base: number

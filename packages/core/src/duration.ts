@@ -3,6 +3,8 @@
  * `'1.5m'`, `'2h'` or `'7d'`. A day is 24 hours.
  */
 export type Duration = number | `${number}${DurationUnit}`
+
+/** Milliseconds, seconds, minutes, hours, days of 24 hours. */
 export type DurationUnit = 'ms' | 's' | 'm' | 'h' | 'd'
 
 const MILLISECONDS: Readonly<Record<DurationUnit, number>> = {

@@ -9,7 +9,9 @@ export interface ErrorCause {
 /** All codes of one package, keyed by code. `docs/errors.md` is generated from these tables. */
 export type ErrorTable = Readonly<Record<string, ErrorCause>>
 
+/** What an error may carry beside its code and message. */
 export interface CaysErrorOptions {
+  /** What was caught and led to this error. */
   readonly cause?: unknown
   /** Overrides the table: the rare case in which one code is retryable only sometimes. */
   readonly retryable?: boolean
@@ -32,7 +34,9 @@ const BRAND: unique symbol = Symbol.for('cays.error') as never
 export class CaysError<Code extends string = string> extends Error {
   static readonly id: string = 'cays.CaysError'
 
+  /** What happened; the value to branch on. */
   readonly code: Code
+  /** True when the same call may succeed later with nothing changed. */
   readonly retryable: boolean
 
   constructor(code: Code, message: string, options: CaysErrorOptions = {}) {
@@ -43,6 +47,7 @@ export class CaysError<Code extends string = string> extends Error {
     Object.defineProperty(this, BRAND, { value: idsOf(new.target) })
   }
 
+  /** Asks for the id of the class, so that copies of one package recognize each other's errors. */
   static override [Symbol.hasInstance](value: unknown): boolean {
     if (typeof value !== 'object' || value === null) return false
     const ids = (value as { [BRAND]?: unknown })[BRAND]

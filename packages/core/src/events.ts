@@ -1,10 +1,12 @@
 /** Names of events with the payload each carries. */
 export type EventMap = Readonly<Record<string, unknown>>
 
+/** Called with what the event carries; what it returns is ignored. */
 export type Listener<Payload> = (payload: Payload) => void
 
 /** What an instance offers its users: subscribe, and dispose to unsubscribe. */
 export interface EventSource<Events extends EventMap> {
+  /** Calls `listener` at each event of that name until the answer is disposed of. */
   on<Name extends keyof Events & string>(name: Name, listener: Listener<Events[Name]>): Disposable
 }
 
@@ -37,6 +39,7 @@ export class Events<Map extends EventMap> implements EventSource<Map> {
     return (this.#listeners.get(name)?.size ?? 0) > 0
   }
 
+  /** Calls the listeners in the order of their registration, before it returns. */
   emit<Name extends keyof Map & string>(name: Name, payload: Map[Name]): void {
     const listeners = this.#listeners.get(name)
     if (!listeners || listeners.size === 0) return
@@ -54,6 +57,7 @@ export class Events<Map extends EventMap> implements EventSource<Map> {
     }
   }
 
+  /** Drops every listener. */
   clear(): void {
     this.#listeners.clear()
   }

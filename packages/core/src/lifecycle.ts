@@ -1,10 +1,13 @@
 /** Anything that lives long: `close()` is idempotent and draining, and `await using` calls it. */
 export interface Closeable extends AsyncDisposable {
+  /** Refuses new work, waits for what is under way, releases everything. Calling it again answers the same. */
   close(): Promise<void>
 }
 
+/** `closing` while work under way is waited for and resources are released. */
 export type LifecycleState = 'open' | 'closing' | 'closed'
 
+/** How an instance ends. */
 export interface LifecycleOptions {
   /** Built for every call that comes after `close()`. */
   readonly closed: () => Error
@@ -82,6 +85,7 @@ export class Lifecycle implements Closeable {
     return this.#closing
   }
 
+  /** The same as `close()`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }

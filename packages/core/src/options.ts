@@ -1,5 +1,6 @@
 import { type Duration, MAX_TIMER, parseDuration } from './duration.ts'
 
+/** Both ends are allowed values. */
 export interface NumberRange {
   readonly min?: number
   readonly max?: number
@@ -21,6 +22,7 @@ export class OptionReader {
     this.#error = error
   }
 
+  /** Throws the package's error for a mistake that no other method knows. */
   fail(message: string): never {
     throw this.#error(`${this.#subject}: ${message}`)
   }
@@ -51,6 +53,7 @@ export class OptionReader {
     return milliseconds
   }
 
+  /** A whole number in `range`. */
   integer(name: string, value: number | undefined, fallback: number, range: NumberRange = {}): number {
     if (value === undefined) return fallback
     const { min = 0, max = Number.MAX_SAFE_INTEGER } = range
@@ -60,6 +63,7 @@ export class OptionReader {
     return value
   }
 
+  /** A number in `range`; never NaN. */
   number(name: string, value: number | undefined, fallback: number, range: NumberRange = {}): number {
     if (value === undefined) return fallback
     const { min = 0, max = Number.MAX_VALUE } = range
@@ -69,12 +73,14 @@ export class OptionReader {
     return value
   }
 
+  /** True or false, nothing that merely looks like it. */
   boolean(name: string, value: boolean | undefined, fallback: boolean): boolean {
     if (value === undefined) return fallback
     if (typeof value !== 'boolean') this.fail(`${name} must be true or false`)
     return value
   }
 
+  /** A string, which must match `pattern` when one is given. */
   string(name: string, value: string | undefined, fallback: string, pattern?: RegExp): string {
     if (value === undefined) return fallback
     if (typeof value !== 'string') this.fail(`${name} must be a string`)
@@ -82,6 +88,7 @@ export class OptionReader {
     return value
   }
 
+  /** One of a few words; the message lists them. */
   oneOf<T extends string>(name: string, value: T | undefined, fallback: T, choices: readonly T[]): T {
     if (value === undefined) return fallback
     if (!choices.includes(value)) {
@@ -90,6 +97,7 @@ export class OptionReader {
     return value
   }
 
+  /** A function or nothing. */
   function<T>(name: string, value: T | undefined): T | undefined {
     if (value !== undefined && typeof value !== 'function') this.fail(`${name} must be a function`)
     return value

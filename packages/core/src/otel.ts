@@ -2,6 +2,7 @@ import type { Attributes, Meter, Tracer } from '@opentelemetry/api'
 import { bridge, errorType } from './telemetry-bridge.ts'
 import type { Operation, Point } from './tracing.ts'
 
+/** Where spans and metrics go. */
 export interface OpenTelemetryOptions {
   /** From `trace.getTracer(...)`; without it no spans are made. */
   readonly tracer?: Tracer

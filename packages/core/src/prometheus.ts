@@ -2,6 +2,7 @@ import type * as PrometheusClient from 'prom-client'
 import { bridge, errorType } from './telemetry-bridge.ts'
 import type { Operation, Point } from './tracing.ts'
 
+/** Where series are registered. */
 export interface PrometheusOptions {
   /** The app's own copy: `import * as client from 'prom-client'`. */
   readonly client: Pick<typeof PrometheusClient, 'Histogram' | 'Counter' | 'Gauge'>

@@ -1,14 +1,17 @@
 import { createHash } from 'node:crypto'
 
-type Argument = string | number | Buffer
+/** What a script takes as key or argument. */
+export type ScriptArgument = string | number | Buffer
 
 /**
  * The part of a Redis client that runs scripts; ioredis 5 and 6, `Redis` and `Cluster`, fit as they are.
  * Declared here so that no package imports a driver.
  */
 export interface ScriptClient {
-  evalsha(sha: string, numberOfKeys: number, ...keysAndArguments: Argument[]): Promise<unknown>
-  eval(script: string, numberOfKeys: number, ...keysAndArguments: Argument[]): Promise<unknown>
+  /** Runs the script with this SHA-1. */
+  evalsha(sha: string, numberOfKeys: number, ...keysAndArguments: ScriptArgument[]): Promise<unknown>
+  /** Runs the script with this text. */
+  eval(script: string, numberOfKeys: number, ...keysAndArguments: ScriptArgument[]): Promise<unknown>
 }
 
 /** A Lua script known to Redis by the SHA-1 of its text. */
@@ -22,7 +25,7 @@ export interface RedisScript {
    * which also loads it. NOSCRIPT means that nothing ran, so the second send cannot double an effect; any
    * other error is the caller's, untouched.
    */
-  run(client: ScriptClient, keys: readonly string[], args?: readonly Argument[]): Promise<unknown>
+  run(client: ScriptClient, keys: readonly string[], args?: readonly ScriptArgument[]): Promise<unknown>
 }
 
 /** Defines a script; the text must be constant, all variation goes through keys and arguments. */

@@ -1,5 +1,6 @@
 import { type Channel, channel, type TracingChannel, tracingChannel } from 'node:diagnostics_channel'
 
+/** The value of one telemetry attribute. */
 export type Attribute = string | number | boolean
 
 /**
@@ -26,8 +27,10 @@ export interface Point {
   readonly value?: number
 }
 
+/** An operation lasts, an event happens, a gauge has a value. */
 export type ChannelKind = 'operation' | 'event' | 'gauge'
 
+/** What bridges and the telemetry page know of a channel. */
 export interface ChannelDeclaration {
   /** `cays:<package>:<operation>` */
   readonly name: string
@@ -63,6 +66,7 @@ function declare(declaration: ChannelDeclaration): void {
   ANNOUNCE.publish(declaration)
 }
 
+/** Where a package publishes one of its operations. */
 export interface OperationChannel {
   readonly name: string
   /** True when somebody listens. Ask it before building an {@link Operation}: silence must cost nothing. */
@@ -85,6 +89,7 @@ export function operationChannel(name: `cays:${string}:${string}`, description: 
   }
 }
 
+/** Where a package publishes an occurrence or a value. */
 export interface PointChannel {
   readonly name: string
   /** True when somebody listens. Ask it before building a {@link Point}. */

@@ -1,1 +1,9 @@
-export {}
+export type { Cache, CacheEvents, CacheHealth } from './cache.ts'
+export { createCache } from './create-cache.ts'
+export { CACHE_ERRORS, CacheError, type CacheErrorCode, CacheLoadError, CacheUsageError } from './errors.ts'
+export type { Reach } from './fleet.ts'
+export type { Memoized, MemoizeOptions } from './memoize.ts'
+export type { CacheOptions, FreshnessOptions, MemoryOptions, RedisOptions, SyncOptions } from './options.ts'
+export type { GetOrSetOptions, LoadContext, Loader, SetOptions } from './plan.ts'
+export type { RedisClient, RedisSubscriber } from './redis-client.ts'
+export type { Space, SpaceOptions } from './space.ts'

@@ -1,0 +1,353 @@
+import { Events } from '@cays/core/events'
+import { Lifecycle } from '@cays/core/lifecycle'
+import type { Cache, CacheEvents, CacheHealth } from './cache.ts'
+import { encode } from './codec.ts'
+import { seal } from './envelope.ts'
+import { CacheError } from './errors.ts'
+import { Fleet, type Reach } from './fleet.ts'
+import { plainKey } from './key.ts'
+import { type Memoized, type MemoizeOptions, memoizeWith } from './memoize.ts'
+import { MemoryTier } from './memory-tier.ts'
+import { type CacheOptions, readOptions, type Settings } from './options.ts'
+import {
+  type GetOrSetOptions,
+  type Loader,
+  type Plan,
+  planOf,
+  type SetOptions,
+  staleFor,
+  ttlOf,
+} from './plan.ts'
+import { type Outcome, ReadThrough } from './read-through.ts'
+import type { Change, Write } from './redis-feed.ts'
+import { createSpace, type Space, type SpaceOptions, type StoredCache } from './space.ts'
+import { READS, REDIS, WRITES } from './telemetry.ts'
+import { Timeline } from './timeline.ts'
+
+type CallOptions = { readonly signal?: AbortSignal | undefined }
+
+/**
+ * Creates a cache of two tiers: an LRU in this process and, given an ioredis client, Redis behind it.
+ *
+ * Guarantees, while Redis does not forget acknowledged writes without changing its run id (a split brain does):
+ * - one load per key at a time in all processes that share `name` and `version`, while Redis answers;
+ * - once `invalidate`, `expire`, `set`, `invalidateTags` or `clear` resolved to `'fleet'`, no read that begins
+ *   later gets the old value: in this process at once, in others `sync.maxStaleness` later, whatever happens to
+ *   connections, messages or Redis meanwhile (with `sync.onLost: 'serve'` only while Redis answers);
+ * - Redis being slow, frozen or gone costs a read at most `l2.timeout` and, after `l2.failures`, nothing.
+ *
+ * ```ts
+ * import { Redis } from 'ioredis'
+ * import { createCache } from '@cays/cache'
+ *
+ * await using cache = createCache({ name: 'shop', redis: new Redis(), ttl: '5m' })
+ * const user = await cache.getOrSet('user:42', () => db.users.find(42))
+ * await cache.invalidate('user:42')
+ * ```
+ */
+export function createCache(options: CacheOptions): Cache {
+  return new TwoTierCache(readOptions(options))
+}
+
+class TwoTierCache implements Cache {
+  readonly name: string
+  readonly #settings: Settings
+  readonly #timeline: Timeline
+  readonly #memory: MemoryTier
+  readonly #fleet: Fleet | undefined
+  readonly #reads: ReadThrough
+  readonly #defaults: Plan
+  readonly #events = new Events<CacheEvents>()
+  readonly #lifecycle = new Lifecycle({
+    closed: () => new CacheError('CACHE_ERR_CLOSED', 'the cache is closed'),
+  })
+  readonly #counts = { memory: 0, redis: 0, loaded: 0, stale: 0, failed: 0 }
+  /** The same verbs on stored keys, for spaces and memoized functions, whose keys are already unambiguous. */
+  readonly #stored: StoredCache
+
+  constructor(settings: Settings) {
+    this.name = settings.name
+    this.#settings = settings
+    this.#timeline = new Timeline(settings.redis === undefined)
+    this.#memory = new MemoryTier(settings.l1, this.#timeline)
+    this.#defaults = { freshness: settings.freshness, tags: [] }
+    if (settings.redis) {
+      const fleet = new Fleet({
+        client: settings.redis,
+        settings,
+        timeline: this.#timeline,
+        closing: this.#lifecycle.signal,
+        apply: (change, seq) => this.#receive(change, seq, fleet.feed.origin),
+      })
+      this.#fleet = fleet
+      fleet.tier.events.on('down', (error) => {
+        this.#events.emit('redis-down', { error })
+        this.#publishRedis('down')
+      })
+      fleet.tier.events.on('up', () => {
+        this.#events.emit('redis-up', undefined)
+        this.#publishRedis('up')
+      })
+    }
+    this.#reads = new ReadThrough({
+      memory: this.#memory,
+      timeline: this.#timeline,
+      fleet: this.#fleet,
+      settings,
+      closing: this.#lifecycle.signal,
+      observe: (outcome) => this.#observe(outcome),
+    })
+    this.#lifecycle.onClose(() => {
+      this.#fleet?.close()
+      this.#timeline.flush()
+      this.#memory.clear()
+    })
+    this.#stored = {
+      getOrSet: (key, load, options) => this.#getOrSet(key, load, options),
+      peek: <T>(key: string) => this.#hit(key)?.value as T | undefined,
+      getMany: <T>(keys: readonly string[], options?: CallOptions) => this.#getMany<T>(keys, options),
+      set: (key, value, options) => this.#set(key, value, options),
+      invalidate: (keys) => this.#write({ kind: 'invalidate', names: listOf(keys) }),
+      expire: (keys) => this.#write({ kind: 'expire', names: listOf(keys) }),
+      invalidateTags: (tags) => this.#write({ kind: 'tags', names: listOf(tags) }),
+    }
+  }
+
+  getOrSet<T>(key: string, load: Loader<T>, options?: GetOrSetOptions): Promise<T> {
+    return this.#getOrSet(plainKey(key), load, options?.tags ? withPlainTags(options) : options)
+  }
+
+  #getOrSet<T>(key: string, load: Loader<T>, options: GetOrSetOptions | undefined): Promise<T> {
+    if (options?.signal?.aborted) return Promise.reject(options.signal.reason)
+    const entry = this.#hit(key)
+    if (entry !== undefined) return Promise.resolve(entry.value as T)
+    return this.#lifecycle.run(async () => {
+      const plan = planOf(options, this.#defaults, 'getOrSet')
+      return (await this.#reads.load(key, load, plan, options?.signal)) as T
+    })
+  }
+
+  #hit(key: string): { readonly value: unknown } | undefined {
+    const entry = this.#memory.fresh(key)
+    if (entry !== undefined) {
+      this.#counts.memory++
+      if (READS.active) this.#publishRead('memory')
+    }
+    return entry
+  }
+
+  get<T = unknown>(key: string, options?: CallOptions): Promise<T | undefined> {
+    const stored = plainKey(key)
+    const entry = this.#hit(stored)
+    if (entry !== undefined) return Promise.resolve(entry.value as T)
+    return this.#lifecycle.run(async () => {
+      return (await this.#reads.read(stored, options?.signal)) as T | undefined
+    })
+  }
+
+  peek<T = unknown>(key: string): T | undefined {
+    return this.#hit(plainKey(key))?.value as T | undefined
+  }
+
+  async getMany<T = unknown>(
+    keys: readonly string[],
+    options?: CallOptions,
+  ): Promise<ReadonlyMap<string, T>> {
+    const found = await this.#getMany<T>(keys.map(plainKey), options)
+    const named = new Map<string, T>()
+    for (const key of keys) {
+      const stored = plainKey(key)
+      if (found.has(stored)) named.set(key, found.get(stored) as T)
+    }
+    return named
+  }
+
+  #getMany<T>(keys: readonly string[], options: CallOptions | undefined): Promise<ReadonlyMap<string, T>> {
+    return this.#lifecycle.run(async () => {
+      return (await this.#reads.readMany(keys, options?.signal)) as ReadonlyMap<string, T>
+    })
+  }
+
+  set(key: string, value: unknown, options?: SetOptions): Promise<Reach> {
+    return this.#set(plainKey(key), value, options?.tags ? withPlainTags(options) : options)
+  }
+
+  #set(key: string, value: unknown, options: SetOptions | undefined): Promise<Reach> {
+    return this.#lifecycle.run(async () => {
+      const { freshness, tags } = planOf(options, this.#defaults, 'set')
+      const fleet = this.#fleet
+      if (fleet?.usable && !fleet.feed.confirmed) await fleet.feed.confirm()
+      this.#reads.void(key)
+      const fence = this.#reads.fences.open(key)
+      try {
+        const { generation, applied: knows, epoch } = this.#timeline
+        const ttl = ttlOf(value, freshness, undefined)
+        const sent = performance.now()
+        let write: Write = { kind: 'set', names: [key] }
+        let seq: number | undefined = knows
+        if (fleet) {
+          const body = seal(key, epoch, knows, tags, encode(value))
+          // A value too large for Redis stays in memory; what Redis had goes all the same.
+          if (Buffer.byteLength(body) <= this.#settings.l2.maxEntryBytes) {
+            const put = { ttl: Math.ceil(ttl), whole: Math.ceil(ttl + staleFor(freshness)), body }
+            write = { ...write, put }
+          }
+          seq = await fleet.write(write)
+          if (tags.length > 0) fleet.feed.remember(tags)
+        }
+        const { voided } = fence
+        // Reads that began before the write reached Redis must not put the old value over the new one.
+        this.#reads.void(key)
+        if (voided) this.#memory.delete(key)
+        else {
+          this.#memory.set(key, {
+            value,
+            freshUntil: sent + ttl,
+            currentUntil: sent + this.#settings.sync.maxStaleness,
+            generation,
+            tags,
+            knows,
+          })
+        }
+        return this.#reached(write, seq)
+      } finally {
+        fence.close()
+      }
+    })
+  }
+
+  invalidate(keys: string | readonly string[]): Promise<Reach> {
+    return this.#write({ kind: 'invalidate', names: listOf(keys).map(plainKey) })
+  }
+
+  expire(keys: string | readonly string[]): Promise<Reach> {
+    return this.#write({ kind: 'expire', names: listOf(keys).map(plainKey) })
+  }
+
+  invalidateTags(tags: string | readonly string[]): Promise<Reach> {
+    return this.#write({ kind: 'tags', names: listOf(tags).map(plainKey) })
+  }
+
+  clear(): Promise<Reach> {
+    return this.#write({ kind: 'clear', names: [] })
+  }
+
+  define<Id, T>(options: SpaceOptions<Id, T>): Space<Id, T> {
+    return createSpace(this.#stored, options)
+  }
+
+  memoize<Args extends readonly unknown[], T>(
+    fn: (...args: Args) => T | PromiseLike<T>,
+    options: MemoizeOptions<Args, T>,
+  ): Memoized<Args, T> {
+    return memoizeWith(this.#stored, fn, options)
+  }
+
+  on<Name extends keyof CacheEvents & string>(
+    name: Name,
+    listener: (payload: CacheEvents[Name]) => void,
+  ): Disposable {
+    return this.#events.on(name, listener)
+  }
+
+  health(): CacheHealth {
+    const fleet = this.#fleet
+    const health: CacheHealth = {
+      status: fleet && !fleet.usable ? 'degraded' : 'ok',
+      reads: { ...this.#counts },
+      memory: { items: this.#memory.items, bytes: this.#memory.bytes },
+      loading: this.#reads.loading,
+    }
+    if (!fleet) return health
+    const { lastError } = fleet.tier
+    const redis = {
+      state: fleet.tier.state,
+      confirmed: fleet.feed.confirmed,
+      subscribed: fleet.feed.subscribed,
+      pending: fleet.pending,
+    }
+    return { ...health, redis: lastError ? { ...redis, lastError } : redis }
+  }
+
+  close(): Promise<void> {
+    return this.#lifecycle.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  #write(write: Write): Promise<Reach> {
+    return this.#lifecycle.run(async () => {
+      if (write.names.length === 0 && write.kind !== 'clear') return 'fleet'
+      // Before, so that nothing read from now on in this process is older than this call; and after, for what
+      // was read between this line and the moment Redis carried it out.
+      this.#applyToKeys(write)
+      const fleet = this.#fleet
+      if (!fleet) {
+        this.#applyToTags(write, ++this.#timeline.applied)
+        return this.#reached(write, this.#timeline.applied)
+      }
+      const seq = await fleet.write(write)
+      this.#applyToKeys(write)
+      // Without a sequence there is no telling which entries are older than the tags' invalidation: all go.
+      if (seq !== undefined) this.#applyToTags(write, seq)
+      else if (write.kind === 'tags' || write.kind === 'clear') this.#timeline.flush()
+      return this.#reached(write, seq)
+    })
+  }
+
+  #reached(write: Write, seq: number | undefined): Reach {
+    const reach = seq === undefined ? 'queued' : 'fleet'
+    this.#events.emit('invalidated', { kind: write.kind, names: write.names, local: true })
+    if (WRITES.active) {
+      const attributes = { 'cache.operation': write.kind, 'cache.reach': reach }
+      WRITES.publish({ instance: this.name, attributes })
+    }
+    return reach
+  }
+
+  /** A change another process announced, or this one's own coming back. */
+  #receive(change: Change, seq: number, self: string): void {
+    const own = change.origin === self
+    if (own && change.kind === 'set') return
+    this.#applyToKeys(change)
+    this.#applyToTags(change, seq)
+    if (!own) this.#events.emit('invalidated', { kind: change.kind, names: change.names, local: false })
+  }
+
+  #applyToKeys({ kind, names }: Pick<Change, 'kind' | 'names'>): void {
+    if (kind === 'tags' || kind === 'clear') return
+    for (const key of names) {
+      this.#reads.void(key)
+      if (kind === 'expire') this.#memory.expire(key)
+      else this.#memory.delete(key)
+    }
+  }
+
+  #applyToTags({ kind, names }: Pick<Change, 'kind' | 'names'>, seq: number): void {
+    if (kind === 'clear') this.#timeline.flush()
+    if (kind === 'tags') for (const tag of names) this.#timeline.mark(tag, seq)
+  }
+
+  #observe(outcome: Outcome): void {
+    this.#counts[outcome]++
+    if (READS.active) this.#publishRead(outcome)
+  }
+
+  #publishRead(result: Outcome | 'memory'): void {
+    READS.publish({ instance: this.name, attributes: { 'cache.result': result } })
+  }
+
+  #publishRedis(state: 'down' | 'up'): void {
+    if (REDIS.active) REDIS.publish({ instance: this.name, attributes: { 'cache.redis': state } })
+  }
+}
+
+function listOf(names: string | readonly string[]): readonly string[] {
+  return typeof names === 'string' ? [names] : names
+}
+
+function withPlainTags<O extends SetOptions>(options: O): O {
+  return { ...options, tags: options.tags?.map(plainKey) }
+}

@@ -1,0 +1,60 @@
+import type { Reach } from './fleet.ts'
+import { callKey, plainKey } from './key.ts'
+import { type FreshnessOptions, readName, refuseUnknown } from './options.ts'
+import type { GetOrSetOptions } from './plan.ts'
+import { type StoredCache, spaceTag } from './space.ts'
+
+export interface MemoizeOptions<Args extends readonly unknown[], T> extends FreshnessOptions {
+  /** Part of every key: letters, digits, `_ . : -`. A function has no identity of its own to build keys from. */
+  readonly name: string
+  /** The plain data that identifies a call. @default all arguments */
+  readonly key?: ((...args: Args) => readonly unknown[]) | undefined
+  /** Tags of a value. */
+  readonly tags?: readonly string[] | ((value: T, ...args: Args) => readonly string[]) | undefined
+}
+
+/** A function whose results are cached. */
+export interface Memoized<Args extends readonly unknown[], T> {
+  (...args: Args): Promise<T>
+  peek(...args: Args): T | undefined
+  invalidate(...args: Args): Promise<Reach>
+  expire(...args: Args): Promise<Reach>
+  /** Invalidates the results of all calls. */
+  clear(): Promise<Reach>
+  /** The cache's own key of a call, for `cache.invalidate` of many at once. */
+  keyOf(...args: Args): string
+}
+
+export function memoizeWith<Args extends readonly unknown[], T>(
+  cache: StoredCache,
+  fn: (...args: Args) => T | PromiseLike<T>,
+  options: MemoizeOptions<Args, T>,
+): Memoized<Args, T> {
+  refuseUnknown(options, ['name', 'key', 'tags'], 'memoize')
+  const { name: rawName, key, tags, ...freshness } = options
+  const name = readName(rawName, 'memoize')
+  const own = spaceTag(name)
+  const policy: GetOrSetOptions = {
+    ...freshness,
+    tags: Array.isArray(tags) ? [own, ...tags.map(plainKey)] : [own],
+  }
+  const tagsOf = typeof tags === 'function' ? tags : undefined
+  const keyOf = (...args: Args) => callKey(name, key ? key(...args) : args)
+  const call = (...args: Args) =>
+    cache.getOrSet<T>(
+      keyOf(...args),
+      async (context) => {
+        const value = await fn(...args)
+        if (tagsOf) context.tag(...tagsOf(value, ...args))
+        return value
+      },
+      policy,
+    )
+  return Object.assign(call, {
+    keyOf,
+    peek: (...args: Args) => cache.peek<T>(keyOf(...args)),
+    invalidate: (...args: Args) => cache.invalidate(keyOf(...args)),
+    expire: (...args: Args) => cache.expire(keyOf(...args)),
+    clear: () => cache.invalidateTags(own),
+  })
+}

@@ -1,0 +1,476 @@
+import { deadline, delay, raceAbort } from '@cays/core/abort'
+import { parseDuration } from '@cays/core/duration'
+import { messageOf } from '@cays/core/error'
+import { encode } from './codec.ts'
+import { type Envelope, open, seal } from './envelope.ts'
+import { CacheLoadError, CacheUsageError } from './errors.ts'
+import { Failures } from './failures.ts'
+import { type Fence, Fences } from './fences.ts'
+import type { Fleet } from './fleet.ts'
+import { Flight } from './flight.ts'
+import { plainKey } from './key.ts'
+import type { Entry, MemoryTier } from './memory-tier.ts'
+import type { Settings } from './options.ts'
+import { type LoadContext, type Loader, type Plan, staleFor, ttlOf } from './plan.ts'
+import type { Reading } from './redis-tier.ts'
+import type { Timeline } from './timeline.ts'
+
+export type Outcome = 'redis' | 'loaded' | 'stale' | 'failed'
+
+/** How a value came out of Redis: what memory needs to judge it later. */
+interface Arrival {
+  readonly reading: Reading
+  readonly fence: Fence
+  readonly generation: number
+  readonly sent: number
+  readonly knows: number
+}
+
+/** A loaded value with what the loader said about it. */
+interface Loaded {
+  readonly value: unknown
+  readonly ttl: number | undefined
+}
+
+/**
+ * The read path past the memory hit. What it keeps, it keeps under these rules:
+ *
+ * 1. One load per key in this process: callers share a {@link Flight}; with Redis, one in the fleet: the flight
+ *    loads only while it holds the key's lease.
+ * 2. A value enters Redis only if its lease is still live, and every write to the key voids the lease. So
+ *    whatever is in Redis was read from its source after the last write to its key.
+ * 3. A value enters memory only if no write to its key reached this process while it was on its way (the
+ *    fence), and with the generation and sequence known before it was read, so that later judgement is right.
+ * 4. A caller never gets the result of a flight that began before an invalidation this process knew when the
+ *    call came: writes to the key take the flight out of reach, writes to a tag are checked at the end.
+ * 5. Without Redis's answer the flight loads alone. Its value counts for `maxStaleness` and until the feed, once
+ *    it is back, has told everything that happened since.
+ */
+export class ReadThrough {
+  readonly fences = new Fences()
+  readonly failures = new Failures()
+  readonly #flights = new Map<string, Flight>()
+  readonly #memory: MemoryTier
+  readonly #timeline: Timeline
+  readonly #fleet: Fleet | undefined
+  readonly #settings: Settings
+  readonly #closing: AbortSignal
+  readonly #observe: (outcome: Outcome) => void
+
+  constructor(parts: {
+    readonly memory: MemoryTier
+    readonly timeline: Timeline
+    readonly fleet: Fleet | undefined
+    readonly settings: Settings
+    readonly closing: AbortSignal
+    readonly observe: (outcome: Outcome) => void
+  }) {
+    this.#memory = parts.memory
+    this.#timeline = parts.timeline
+    this.#fleet = parts.fleet
+    this.#settings = parts.settings
+    this.#closing = parts.closing
+    this.#observe = parts.observe
+  }
+
+  get loading(): number {
+    return this.#flights.size
+  }
+
+  /** Resolves when every load under way, also those nobody waits for, has ended. */
+  async idle(): Promise<void> {
+    await Promise.allSettled([...this.#flights.values()].map((flight) => flight.answer))
+  }
+
+  /** A write to this key: what is on its way is not kept, and who comes now does not join it. */
+  void(key: string): void {
+    this.fences.void(key)
+    this.#flights.delete(key)
+    this.failures.delete(key)
+  }
+
+  /** Memory, Redis, loader, in this order. */
+  async load<T>(key: string, load: Loader<T>, plan: Plan, signal: AbortSignal | undefined): Promise<unknown> {
+    for (;;) {
+      await this.#confirm(signal)
+      const fresh = this.#memory.fresh(key)
+      if (fresh) return fresh.value
+      const standing = this.#trusted(key)
+      const now = performance.now()
+      if (standing && now < standing.freshUntil) return standing.value
+      const past = standing ? now - standing.freshUntil : Number.POSITIVE_INFINITY
+      const flight = this.#joinable(key) ?? this.#start(key, load, plan)
+      if (standing && past < plan.freshness.staleWhileRevalidate) return this.#stale(standing.value)
+      const graceful = past < plan.freshness.grace ? standing : undefined
+      const knew = this.#timeline.lastTagged
+      try {
+        const value = await this.#answer(flight, plan, graceful, signal)
+        if (!this.#tooOld(flight, knew)) return value
+      } catch (error) {
+        signal?.throwIfAborted()
+        if (!graceful || error instanceof CacheUsageError) throw error
+        return this.#stale(graceful.value)
+      }
+    }
+  }
+
+  /** Memory or Redis; `undefined` when neither has a fresh value. */
+  async read(key: string, signal: AbortSignal | undefined): Promise<unknown> {
+    return (await this.readMany([key], signal)).get(key)
+  }
+
+  /** As {@link read}, in one round trip; holds only the keys that were found. */
+  async readMany(
+    keys: readonly string[],
+    signal: AbortSignal | undefined,
+  ): Promise<ReadonlyMap<string, unknown>> {
+    await this.#confirm(signal)
+    const found = new Map<string, unknown>()
+    const missing: string[] = []
+    for (const key of keys) {
+      const entry = this.#memory.fresh(key) ?? this.#trustedFresh(key)
+      if (entry) found.set(key, entry.value)
+      else missing.push(key)
+    }
+    const fleet = this.#fleet
+    if (!fleet?.usable || missing.length === 0) return found
+    const fences = missing.map((key) => this.fences.open(key))
+    const { generation } = this.#timeline
+    const sent = performance.now()
+    try {
+      const readings = await raceAbort(fleet.tier.readMany(missing, this.#timeline.epoch), signal)
+      for (const [i, key] of missing.entries()) {
+        const reading = readings[i]
+        const fence = fences[i]
+        if (!reading || !fence || reading.state !== 'fresh') continue
+        const envelope = open(key, reading.raw)
+        if (!envelope) continue
+        const knows = this.#timeline.applied
+        if ((await this.#refusedBelow(envelope, fleet)) > 0) continue
+        this.#keepRead(key, envelope, { reading, fence, generation, sent, knows })
+        this.#observe('redis')
+        found.set(key, envelope.value)
+      }
+    } catch {
+      signal?.throwIfAborted()
+    } finally {
+      for (const fence of fences) fence.close()
+    }
+    return found
+  }
+
+  async #confirm(signal: AbortSignal | undefined): Promise<void> {
+    const fleet = this.#fleet
+    if (!fleet) return
+    fleet.feed.start()
+    if (fleet.usable && !fleet.feed.confirmed) await raceAbort(fleet.feed.confirm(), signal)
+  }
+
+  /** An entry that nothing invalidated, if what is known of invalidations is recent or policy says to trust it. */
+  #trusted(key: string): Entry | undefined {
+    const entry = this.#memory.standing(key)
+    if (!entry) return undefined
+    const now = performance.now()
+    const bounded = now < this.#timeline.confirmedUntil || now < entry.currentUntil
+    return bounded || this.#settings.sync.onLost === 'serve' ? entry : undefined
+  }
+
+  #trustedFresh(key: string): Entry | undefined {
+    const entry = this.#trusted(key)
+    return entry && performance.now() < entry.freshUntil ? entry : undefined
+  }
+
+  #joinable(key: string): Flight | undefined {
+    const flight = this.#flights.get(key)
+    if (!flight) return undefined
+    const now = performance.now()
+    // The bound holds for callers that join, too: a load must not be older than what is known.
+    const recent =
+      now < this.#timeline.confirmedUntil || now < flight.startedAt + this.#settings.sync.maxStaleness
+    return recent && flight.generation === this.#timeline.generation ? flight : undefined
+  }
+
+  #tooOld(flight: Flight, knew: number): boolean {
+    if (flight.tags.length === 0 || knew <= flight.knows) return false
+    return this.#timeline.lastOf(flight.tags) > flight.knows
+  }
+
+  #stale(value: unknown): unknown {
+    this.#observe('stale')
+    return value
+  }
+
+  async #answer(
+    flight: Flight,
+    plan: Plan,
+    graceful: Entry | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<unknown> {
+    if (!graceful || plan.freshness.softTimeout >= plan.freshness.timeout) {
+      return await raceAbort(flight.answer, signal)
+    }
+    const slow = new CacheLoadError('CACHE_ERR_LOAD_TIMEOUT', 'the load is slower than softTimeout')
+    using limit = deadline(plan.freshness.softTimeout, () => slow, signal)
+    return await raceAbort(flight.answer, limit.signal)
+  }
+
+  #start<T>(key: string, load: Loader<T>, plan: Plan): Flight {
+    const flight = new Flight(key, this.fences.open(key), plan.tags)
+    flight.knows = this.#timeline.applied
+    flight.generation = this.#timeline.generation
+    this.#flights.set(key, flight)
+    this.#fly(flight, load, plan)
+      .then(
+        (value) => flight.resolve(value),
+        (error: unknown) => {
+          this.#observe('failed')
+          flight.reject(error)
+        },
+      )
+      .finally(() => {
+        flight.fence.close()
+        if (this.#flights.get(key) === flight) this.#flights.delete(key)
+      })
+    return flight
+  }
+
+  async #fly<T>(flight: Flight, load: Loader<T>, plan: Plan): Promise<unknown> {
+    const failed = this.failures.get(flight.key)
+    if (failed) throw failed.error
+    const fleet = this.#fleet
+    if (fleet?.usable && fleet.feed.confirmed) {
+      const shared = await this.#shared(flight, load, plan, fleet)
+      if (shared) return shared.value
+    }
+    return await this.#alone(flight, load, plan)
+  }
+
+  /** With the fleet: `undefined` when Redis stopped answering, before any load began here. */
+  async #shared<T>(flight: Flight, load: Loader<T>, plan: Plan, fleet: Fleet): Promise<Loaded | undefined> {
+    const { key } = flight
+    const token = fleet.tier.newToken()
+    const giveUp = flight.startedAt + plan.freshness.timeout
+    let atLeast = 0
+    for (;;) {
+      const { generation } = this.#timeline
+      const sent = performance.now()
+      let reading: Reading
+      let envelope: Envelope | undefined
+      let refused = 0
+      let knows = 0
+      try {
+        reading = await fleet.tier.read(key, this.#timeline.epoch, token, atLeast)
+        envelope = reading.raw === '' ? undefined : open(key, reading.raw)
+        knows = this.#timeline.applied
+        if (envelope) refused = await this.#refusedBelow(envelope, fleet)
+      } catch {
+        return undefined
+      }
+      const arrival = { reading, fence: flight.fence, generation, sent, knows }
+      if (reading.state === 'fresh') {
+        if (envelope && refused === 0) {
+          flight.tags = envelope.tags
+          flight.knows = Math.max(knows, envelope.seq)
+          this.#keepRead(key, envelope, arrival)
+          this.#observe('redis')
+          return { value: envelope.value, ttl: undefined }
+        }
+        // A value of another key or version can only be loaded around; one that a tag voids is asked for anew.
+        if (!envelope || atLeast >= refused) return undefined
+        atLeast = refused
+        continue
+      }
+      const past = envelope && refused === 0 ? reading.now - envelope.expires : Number.POSITIVE_INFINITY
+      if (envelope && past < plan.freshness.staleWhileRevalidate) {
+        this.#keepRead(key, envelope, arrival)
+        flight.resolve(this.#stale(envelope.value))
+        if (reading.state !== 'leased') return { value: envelope.value, ttl: undefined }
+      } else if (envelope && past < plan.freshness.grace) {
+        this.#keepRead(key, envelope, arrival)
+        if (reading.state === 'failed') return { value: this.#stale(envelope.value), ttl: undefined }
+      }
+      if (reading.state === 'leased')
+        return await this.#leased(flight, load, plan, fleet, token, envelope, past)
+      if (reading.state === 'failed') throw this.#failedElsewhere(flight, reading)
+      const waited = performance.now() - flight.startedAt
+      if (envelope && past < plan.freshness.grace && waited >= plan.freshness.softTimeout) {
+        return { value: this.#stale(envelope.value), ttl: undefined }
+      }
+      if (performance.now() >= giveUp) throw timedOut()
+      await delay(Math.min(40, Math.max(5, waited / 8)), { signal: this.#closing })
+    }
+  }
+
+  #failedElsewhere(flight: Flight, reading: Reading): CacheLoadError {
+    const { message = '', left = 0 } = reading.failure ?? {}
+    const error = new CacheLoadError(
+      'CACHE_ERR_LOAD_BACKOFF',
+      'the loader failed a moment ago in another process; call again after errorBackoff',
+      { cause: new Error(message) },
+    )
+    this.failures.add(flight.key, error, left)
+    return error
+  }
+
+  /** Holding the lease: load, keep the lease alive meanwhile, store only if it still is. */
+  async #leased<T>(
+    flight: Flight,
+    load: Loader<T>,
+    plan: Plan,
+    fleet: Fleet,
+    token: string,
+    older: Envelope | undefined,
+    past: number,
+  ): Promise<Loaded> {
+    const { key } = flight
+    const { tier } = fleet
+    const renewing = setInterval(() => {
+      tier.renew(key, token).then(
+        (live) => {
+          if (!live) clearInterval(renewing)
+        },
+        () => {},
+      )
+    }, this.#settings.l2.lease / 3)
+    const { epoch } = this.#timeline
+    try {
+      // Grace on a slow load: callers get the older value, the load goes on.
+      const soft =
+        older && past < plan.freshness.grace && plan.freshness.softTimeout < plan.freshness.timeout
+          ? setTimeout(() => flight.resolve(this.#stale(older.value)), plan.freshness.softTimeout)
+          : undefined
+      let loaded: Loaded
+      let encoded: string
+      try {
+        loaded = await this.#run(flight, load, plan)
+        encoded = encode(loaded.value)
+      } catch (error) {
+        const backoff = error instanceof CacheUsageError ? 0 : plan.freshness.errorBackoff
+        await tier.release(key, token, backoff, messageOf(error).slice(0, 500)).catch(() => {})
+        if (older && past < plan.freshness.grace && backoff > 0) {
+          return { value: this.#stale(older.value), ttl: undefined }
+        }
+        throw error
+      } finally {
+        clearTimeout(soft)
+      }
+      const ttl = ttlOf(loaded.value, plan.freshness, loaded.ttl)
+      const sent = performance.now()
+      if (await this.#fill(flight, fleet, token, epoch, encoded, ttl, plan)) {
+        this.#keep(flight, loaded.value, sent + ttl, sent)
+      }
+      return loaded
+    } finally {
+      clearInterval(renewing)
+    }
+  }
+
+  /** True when the value may be kept in memory, too. */
+  async #fill(
+    flight: Flight,
+    fleet: Fleet,
+    token: string,
+    epoch: string,
+    encoded: string,
+    ttl: number,
+    plan: Plan,
+  ): Promise<boolean> {
+    const { key, knows, tags } = flight
+    const body = seal(key, epoch, knows, tags, encoded)
+    try {
+      if (Buffer.byteLength(body) > this.#settings.l2.maxEntryBytes) {
+        await fleet.tier.release(key, token, 0, '')
+        return true
+      }
+      const whole = Math.ceil(ttl + staleFor(plan.freshness))
+      const kept = await fleet.tier.fill(key, token, Math.ceil(ttl), whole, body)
+      if (kept && tags.length > 0) fleet.feed.remember(tags)
+      return kept
+    } catch {
+      // Whether Redis took it is open. Memory may keep it: the feed tells of any write since (rule 5).
+      return true
+    }
+  }
+
+  /** Without the fleet. */
+  async #alone<T>(flight: Flight, load: Loader<T>, plan: Plan): Promise<unknown> {
+    const began = performance.now()
+    const loaded = await this.#run(flight, load, plan)
+    const ttl = ttlOf(loaded.value, plan.freshness, loaded.ttl)
+    this.#keep(flight, loaded.value, performance.now() + ttl, began)
+    return loaded.value
+  }
+
+  async #run<T>(flight: Flight, load: Loader<T>, plan: Plan): Promise<Loaded> {
+    flight.knows = this.#timeline.applied
+    flight.generation = this.#timeline.generation
+    const { timeout, errorBackoff } = plan.freshness
+    let ttl: number | undefined
+    using limit = deadline(timeout, timedOut, this.#closing)
+    const context: LoadContext = {
+      signal: limit.signal,
+      tag: (...tags) => {
+        flight.tags = [...flight.tags, ...tags.map(plainKey)]
+      },
+      ttl: (own) => {
+        ttl = parseDuration(own)
+        if (ttl === undefined) throw new CacheUsageError('CACHE_ERR_OPTION', 'ctx.ttl takes a duration')
+      },
+    }
+    try {
+      const value: unknown = await raceAbort(
+        Promise.resolve().then(() => load(context)),
+        limit.signal,
+      )
+      this.#observe('loaded')
+      return { value, ttl }
+    } catch (error) {
+      if (!(error instanceof CacheUsageError)) this.failures.add(flight.key, error, errorBackoff)
+      throw error
+    }
+  }
+
+  #keep(flight: Flight, value: unknown, freshUntil: number, current: number): void {
+    if (flight.fence.voided) return
+    this.#memory.set(flight.key, {
+      value,
+      freshUntil,
+      currentUntil: current + this.#settings.sync.maxStaleness,
+      generation: flight.generation,
+      tags: flight.tags,
+      knows: flight.knows,
+    })
+  }
+
+  #keepRead(key: string, envelope: Envelope, arrival: Arrival): void {
+    const { reading, fence, generation, sent, knows } = arrival
+    if (fence.voided) return
+    this.#memory.set(key, {
+      value: envelope.value,
+      freshUntil: sent + (envelope.expires - reading.now),
+      currentUntil: sent + this.#settings.sync.maxStaleness,
+      generation,
+      tags: envelope.tags,
+      knows: Math.max(knows, envelope.seq),
+    })
+  }
+
+  /** 0, or the sequence a value must know because one of its tags was invalidated there. */
+  async #refusedBelow(envelope: Envelope, fleet: Fleet): Promise<number> {
+    if (envelope.tags.length === 0) return 0
+    let last = this.#timeline.lastOf(envelope.tags)
+    if (last <= envelope.seq && !this.#timeline.remembers(envelope.seq)) {
+      last = await fleet.feed.lastOf(envelope.tags)
+    }
+    if (last <= envelope.seq) return 0
+    if (last > this.#timeline.applied) await fleet.feed.confirm()
+    return last
+  }
+}
+
+function timedOut(): CacheLoadError {
+  return new CacheLoadError(
+    'CACHE_ERR_LOAD_TIMEOUT',
+    'the value was not loaded within timeout; let the loader honour ctx.signal, or set grace',
+  )
+}

@@ -1,0 +1,248 @@
+import { randomBytes } from 'node:crypto'
+import type { Settings } from './options.ts'
+import type { RedisSubscriber } from './redis-client.ts'
+import { MARKERS, SYNC, WRITE } from './redis-scripts.ts'
+import type { RedisTier } from './redis-tier.ts'
+import type { Timeline } from './timeline.ts'
+
+export type ChangeKind = 'invalidate' | 'expire' | 'set' | 'tags' | 'clear'
+
+/** One announced change. `names` are stored keys, or tags. */
+export interface Change {
+  readonly origin: string
+  readonly kind: ChangeKind
+  readonly names: readonly string[]
+}
+
+/** What a change does to Redis. A `set` without `put` has a value too large for Redis: the old one goes. */
+export interface Write {
+  readonly kind: ChangeKind
+  readonly names: readonly string[]
+  readonly put?: { readonly ttl: number; readonly whole: number; readonly body: string }
+}
+
+const KINDS: readonly ChangeKind[] = ['invalidate', 'expire', 'set', 'tags', 'clear']
+const TOUCH: Readonly<Record<ChangeKind, string>> = {
+  invalidate: 'drop',
+  expire: 'expire',
+  set: 'put',
+  tags: 'none',
+  clear: 'none',
+}
+
+/** Most messages one catch-up carries out; a node further behind drops its memory instead. */
+const MAX_CATCH_UP = 5_000
+const MAX_REMEMBERED = 10_000
+/** Markers of tags that nobody touches go away; a missing one invalidates, so this costs hits, not truth. */
+const MARKER_TTL = 30 * 86_400_000
+
+/**
+ * The sequenced invalidation feed of one namespace.
+ *
+ * Truth comes from SYNC, one small script that returns every change after the last one carried out here, or
+ * says that they are no longer all known. While the cache is in use it runs three times per `maxStaleness`,
+ * and memory counts as confirmed for `maxStaleness` from the moment it was *sent*. Pub/sub only makes changes
+ * arrive in a millisecond instead: when it loses messages, breaks or hangs, the bound holds all the same.
+ */
+export class RedisFeed {
+  readonly origin: string = randomBytes(9).toString('base64url')
+  readonly #tier: RedisTier
+  readonly #timeline: Timeline
+  readonly #settings: Settings['sync']
+  readonly #apply: (change: Change, seq: number) => void
+  #syncing: Promise<boolean> | undefined
+  #timer: NodeJS.Timeout | undefined
+  #subscriber: RedisSubscriber | undefined
+  #subscribed = false
+  readonly #remembered = new Set<string>()
+  #silentMisses = 0
+  #closed = false
+
+  constructor(
+    tier: RedisTier,
+    settings: Settings,
+    timeline: Timeline,
+    apply: (change: Change, seq: number) => void,
+  ) {
+    this.#tier = tier
+    this.#timeline = timeline
+    this.#settings = settings.sync
+    this.#apply = apply
+  }
+
+  get confirmed(): boolean {
+    return performance.now() < this.#timeline.confirmedUntil
+  }
+
+  /** True when pub/sub is believed to work: changes then arrive in about a millisecond. */
+  get subscribed(): boolean {
+    return this.#subscribed
+  }
+
+  /** Catches up once; concurrent calls share one round trip. Never rejects: false when Redis did not answer. */
+  confirm(): Promise<boolean> {
+    this.#syncing ??= this.#sync().finally(() => {
+      this.#syncing = undefined
+    })
+    return this.#syncing
+  }
+
+  /** Carries out a write in Redis and announces it. Rejects when Redis did not answer: the outcome is then open. */
+  async write(write: Write): Promise<number> {
+    const { client } = this.#tier
+    const touched = write.kind === 'tags' || write.kind === 'clear' ? [] : write.names
+    const tags = write.kind === 'tags' ? write.names : []
+    const { ttl = 0, whole = 0, body = '' } = write.put ?? {}
+    const touch = [write.kind === 'set' && !write.put ? 'drop' : TOUCH[write.kind], ttl, whole, body]
+    if (client.isCluster) await Promise.all(touched.map((key) => this.#tier.writeKey(key, touch)))
+    const { meta, feed, channel } = this.#tier.namespaceKeys
+    const together = client.isCluster ? [] : touched.flatMap((key) => this.#tier.keysOf(key))
+    const message = JSON.stringify([this.origin, KINDS.indexOf(write.kind), write.names])
+    const begin = write.kind === 'clear' ? 1 : 0
+    const reply = await this.#tier.run(
+      WRITE,
+      [meta, feed, ...tags.map((tag) => this.#tier.tagKey(tag)), ...together],
+      [...touch, channel, message, salt(), this.#settings.log, tags.length, MARKER_TTL, begin],
+    )
+    const [epoch, seq] = reply as [string, number]
+    if (epoch !== this.#timeline.epoch) this.#timeline.restart(epoch, seq)
+    else if (seq === this.#timeline.applied + 1) this.#timeline.applied = seq
+    return seq
+  }
+
+  /** The last invalidation of any of these tags, asked of Redis; creates markers that are missing. */
+  async lastOf(tags: readonly string[]): Promise<number> {
+    const { meta, feed } = this.#tier.namespaceKeys
+    const keys = [meta, feed, ...tags.map((tag) => this.#tier.tagKey(tag))]
+    const [epoch, ...markers] = (await this.#tier.run(MARKERS, keys, [salt(), MARKER_TTL])) as [
+      string,
+      ...number[],
+    ]
+    const last = Math.max(0, ...markers)
+    if (epoch !== this.#timeline.epoch || last > this.#timeline.applied) await this.confirm()
+    return last
+  }
+
+  /** Sees to it that markers of these tags exist, so that nodes that start later can judge their entries. */
+  remember(tags: readonly string[]): void {
+    const unknown = tags.filter((tag) => !this.#remembered.has(tag))
+    if (unknown.length === 0) return
+    if (this.#remembered.size > MAX_REMEMBERED) this.#remembered.clear()
+    for (const tag of unknown) this.#remembered.add(tag)
+    this.lastOf(unknown).catch(() => {
+      for (const tag of unknown) this.#remembered.delete(tag)
+    })
+  }
+
+  /** Called by every use of the cache that is not a plain memory hit; keeps the catch-up going while in use. */
+  start(): void {
+    if (this.#timer || this.#closed) return
+    const tick = () => {
+      if (!this.#timeline.used) {
+        clearInterval(this.#timer)
+        this.#timer = undefined
+        return
+      }
+      this.#timeline.used = false
+      void this.confirm()
+    }
+    this.#timer = setInterval(tick, Math.ceil(this.#settings.maxStaleness / 3))
+    this.#timer.unref()
+  }
+
+  close(): void {
+    this.#closed = true
+    clearInterval(this.#timer)
+    this.#timer = undefined
+    this.#subscriber?.disconnect()
+  }
+
+  async #sync(): Promise<boolean> {
+    if (this.#closed) return false
+    const timeline = this.#timeline
+    const { meta, feed } = this.#tier.namespaceKeys
+    const known = timeline.applied
+    const knownEpoch = timeline.epoch
+    const sent = performance.now()
+    let reply: unknown
+    try {
+      reply = await this.#tier.run(SYNC, [meta, feed], [knownEpoch, known, salt(), MAX_CATCH_UP])
+    } catch {
+      return false
+    }
+    const [epoch, seq, complete, ...messages] = reply as [string, number, number, ...string[]]
+    if (timeline.epoch === knownEpoch) {
+      if (complete !== 1) timeline.restart(epoch, seq)
+      else this.#catchUp(known, seq, messages)
+      timeline.confirmedUntil = sent + this.#settings.maxStaleness
+    }
+    this.#listen()
+    return this.confirmed
+  }
+
+  #catchUp(known: number, seq: number, messages: readonly string[]): void {
+    const timeline = this.#timeline
+    let missed = 0
+    for (const [i, message] of messages.entries()) {
+      const at = known + 1 + i
+      if (at <= timeline.applied) continue
+      this.#carryOut(message, at)
+      timeline.applied = at
+      missed++
+    }
+    if (timeline.applied < seq) timeline.applied = seq
+    // Changes that only SYNC brings, again and again, mean that pub/sub hangs without saying so.
+    this.#silentMisses = missed > 0 ? this.#silentMisses + 1 : 0
+    if (this.#silentMisses >= 3 && this.#subscribed) {
+      this.#silentMisses = 0
+      this.#subscriber?.disconnect(true)
+    }
+  }
+
+  #carryOut(message: string, seq: number): void {
+    const [origin, kind, names] = JSON.parse(message) as [string, number, string[]]
+    this.#apply({ origin, kind: KINDS[kind] ?? 'clear', names }, seq)
+  }
+
+  #listen(): void {
+    if (this.#subscriber || this.#closed) return
+    const { channel } = this.#tier.namespaceKeys
+    const subscriber = this.#tier.client.duplicate()
+    this.#subscriber = subscriber
+    subscriber.on('error', () => {
+      // ioredis reconnects by itself and SYNC keeps the bound meanwhile.
+    })
+    subscriber.on('message', (from, message) => {
+      if (from === channel) this.#receive(message)
+    })
+    subscriber.subscribe(channel).then(
+      () => {
+        this.#subscribed = true
+      },
+      () => {
+        this.#subscriber = undefined
+        subscriber.disconnect()
+      },
+    )
+  }
+
+  #receive(text: string): void {
+    const afterEpoch = text.indexOf('|')
+    const afterSeq = text.indexOf('|', afterEpoch + 1)
+    const seq = Number(text.slice(afterEpoch + 1, afterSeq))
+    const timeline = this.#timeline
+    if (text.slice(0, afterEpoch) !== timeline.epoch) {
+      void this.confirm()
+      return
+    }
+    if (seq <= timeline.applied) return
+    this.#carryOut(text.slice(afterSeq + 1), seq)
+    // Dropping is never wrong, so a change that overtook others is carried out at once; SYNC brings the others.
+    if (seq === timeline.applied + 1) timeline.applied = seq
+    else void this.confirm()
+  }
+}
+
+function salt(): string {
+  return randomBytes(6).toString('base64url')
+}

@@ -1,0 +1,196 @@
+import { type RedisScript, redisScript } from '@cays/core/redis-script'
+
+// Layout, in one Redis or Cluster:
+//   <prefix>:{<namespace>:<key>}     value: '1', soft expiry (13 digits, ms), run id (10), '<epoch>|<seq>|…'
+//   <prefix>:{<namespace>:<key>}:l   lease: run id (10), then the holder's token, or '!' and a failure
+//   <prefix>:{<namespace>}           hash: e = epoch, r = run id, s = sequence of the last invalidation
+//   <prefix>:{<namespace>}:f         stream: the last invalidations, id = sequence
+//   <prefix>:{<namespace>}:t:<tag>   '<epoch>|<sequence of the tag's last invalidation>'
+//
+// The run id of the server is part of every value and lease: after a restart or a failover, which may have
+// lost acknowledged deletes, nothing that was written before counts. A server that forbids INFO to this user
+// answers '-', and that protection is off.
+const RUN = `
+local function runId()
+  local info = redis.pcall('INFO', 'server')
+  local id = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or nil
+  return string.sub((id or '----------') .. '----------', 1, 10)
+end
+local function clock()
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+`
+
+/**
+ * Reads a value, or takes the lease to load it. KEYS value, lease. ARGV epoch, token ('' takes no lease),
+ * lease ms, lowest acceptable seq. Returns [state, now ms, value or '', detail]: `fresh`, `leased` (load it),
+ * `held` (another process loads it), `failed` (in back-off; detail = message, ms left), `missing` (no lease
+ * asked). A value that comes with a state other than `fresh` is past its time, and servable as stale.
+ */
+export const READ: RedisScript = redisScript(`${RUN}
+local run, now = runId(), clock()
+local value = redis.call('GET', KEYS[1])
+if value then
+  local epoch, seq = string.match(value, '^([^|]*)|(%d+)|', 25)
+  if epoch ~= ARGV[1] or string.sub(value, 15, 24) ~= run or tonumber(seq) < tonumber(ARGV[4]) then
+    value = false
+  elseif tonumber(string.sub(value, 2, 14)) > now then
+    return {'fresh', now, value}
+  end
+end
+value = value or ''
+if ARGV[2] == '' then return {'missing', now, value} end
+local lease = redis.call('GET', KEYS[2])
+if lease and string.sub(lease, 1, 10) == run then
+  if string.sub(lease, 11, 11) == '!' then
+    return {'failed', now, value, string.sub(lease, 12), redis.call('PTTL', KEYS[2])}
+  end
+  if string.sub(lease, 11) ~= ARGV[2] then return {'held', now, value} end
+end
+redis.call('SET', KEYS[2], run .. ARGV[2], 'PX', ARGV[3])
+return {'leased', now, value}
+`)
+
+/** Reads many values, no leases. KEYS values. ARGV epoch. Returns [now ms, value or '' …]. */
+export const READ_MANY: RedisScript = redisScript(`${RUN}
+local run = runId()
+local out = {clock()}
+for i, key in ipairs(KEYS) do
+  local value = redis.call('GET', key)
+  if value and (string.match(value, '^([^|]*)|', 25) ~= ARGV[1] or string.sub(value, 15, 24) ~= run) then
+    value = false
+  end
+  out[i + 1] = value or ''
+end
+return out
+`)
+
+/**
+ * Stores a loaded value if the lease is still this holder's. KEYS value, lease. ARGV token, soft ttl ms, whole
+ * ttl ms, body. Returns 1, or 0 when the lease was voided, expired or belongs to another.
+ */
+export const FILL: RedisScript = redisScript(`${RUN}
+local run = runId()
+if redis.call('GET', KEYS[2]) ~= run .. ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], '1' .. string.format('%013.0f', clock() + ARGV[2]) .. run .. ARGV[4], 'PX', ARGV[3])
+redis.call('DEL', KEYS[2])
+return 1
+`)
+
+/** KEYS lease. ARGV token, lease ms. Returns 1 while the lease is still this holder's. */
+export const RENEW: RedisScript = redisScript(`${RUN}
+if redis.call('GET', KEYS[1]) ~= runId() .. ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+`)
+
+/** Gives a lease back. KEYS lease. ARGV token, back-off ms (0: none), failure message. */
+export const RELEASE: RedisScript = redisScript(`${RUN}
+local run = runId()
+if redis.call('GET', KEYS[1]) ~= run .. ARGV[1] then return 0 end
+if tonumber(ARGV[2]) > 0 then
+  redis.call('SET', KEYS[1], run .. '!' .. ARGV[3], 'PX', ARGV[2])
+else
+  redis.call('DEL', KEYS[1])
+end
+return 1
+`)
+
+// What a write does to its keys, pairs of value and lease. ARGV[1] = drop | expire | put; for put then soft ttl
+// ms, whole ttl ms, body. Every one of them voids the leases, so that no load begun before can store its result.
+const TOUCH = `
+local function touch(from)
+  local run, now = runId(), clock()
+  for i = from, #KEYS, 2 do
+    if ARGV[1] == 'drop' then
+      redis.call('DEL', KEYS[i], KEYS[i + 1])
+    else
+      if ARGV[1] == 'put' then
+        local header = '1' .. string.format('%013.0f', now + ARGV[2]) .. run
+        redis.call('SET', KEYS[i], header .. ARGV[4], 'PX', ARGV[3])
+      elseif redis.call('EXISTS', KEYS[i]) == 1 then
+        redis.call('SETRANGE', KEYS[i], 1, string.format('%013.0f', now))
+      end
+      redis.call('DEL', KEYS[i + 1])
+    end
+  end
+end
+`
+
+/** One key's part of a write on a Cluster, where its slot is not the namespace's. KEYS value, lease. */
+export const WRITE_KEY: RedisScript = redisScript(`${RUN}${TOUCH}
+touch(1)
+return 1
+`)
+
+// The namespace's epoch. It changes when the hash is gone (evicted, flushed, restarted empty) or the server is
+// another run: whoever notices first starts a new epoch, and everything of the old one is void.
+const EPOCH = `
+local function begin(run, salt)
+  local t = redis.call('TIME')
+  local epoch = t[1] .. '.' .. t[2] .. '.' .. salt
+  redis.call('HSET', KEYS[1], 'e', epoch, 'r', run, 's', 0)
+  redis.call('DEL', KEYS[2])
+  return epoch
+end
+local function current(salt)
+  local run = runId()
+  local h = redis.call('HMGET', KEYS[1], 'e', 'r', 's')
+  if not h[1] or h[2] ~= run then return begin(run, salt), 0 end
+  return h[1], tonumber(h[3])
+end
+`
+
+/**
+ * Applies a write and announces it: one atomic step where all keys live together. KEYS namespace, feed, then
+ * ARGV[9] tag markers, then pairs of value and lease. ARGV 1-4 as above, 5 channel, 6 message, 7 salt, 8 log
+ * length, 9 number of tags, 10 marker ttl ms, 11 '1' to begin a new epoch (clear). Returns [epoch, seq].
+ */
+export const WRITE: RedisScript = redisScript(`${RUN}${TOUCH}${EPOCH}
+local tags = tonumber(ARGV[9])
+touch(3 + tags)
+local epoch
+if ARGV[11] == '1' then epoch = begin(runId(), ARGV[7]) else epoch = current(ARGV[7]) end
+local seq = redis.call('HINCRBY', KEYS[1], 's', 1)
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[8], seq .. '-0', 'm', ARGV[6])
+for i = 3, 2 + tags do redis.call('SET', KEYS[i], epoch .. '|' .. seq, 'PX', ARGV[10]) end
+redis.call('PUBLISH', ARGV[5], epoch .. '|' .. seq .. '|' .. ARGV[6])
+return {epoch, seq}
+`)
+
+/**
+ * Where the feed stands. KEYS namespace, feed. ARGV epoch and seq as known, salt, most messages to return.
+ * Returns [epoch, seq, 1 and the messages after the known seq without a gap], or 0 when they are not all there.
+ */
+export const SYNC: RedisScript = redisScript(`${RUN}${EPOCH}
+local epoch, seq = current(ARGV[3])
+local known = tonumber(ARGV[2])
+if epoch ~= ARGV[1] then return {epoch, seq, 0} end
+if seq == known then return {epoch, seq, 1} end
+if seq < known or seq - known > tonumber(ARGV[4]) then return {epoch, seq, 0} end
+local entries = redis.call('XRANGE', KEYS[2], (known + 1) .. '-0', '+')
+if #entries ~= seq - known then return {epoch, seq, 0} end
+local out = {epoch, seq, 1}
+for i, entry in ipairs(entries) do out[i + 3] = entry[2][2] end
+return out
+`)
+
+/**
+ * Sequences of the last invalidation of tags. KEYS namespace, feed, tag markers. ARGV salt, marker ttl ms. A
+ * marker that is missing or of another epoch is created at the present sequence: what was lost invalidates.
+ * Returns [epoch, seq of each tag …].
+ */
+export const MARKERS: RedisScript = redisScript(`${RUN}${EPOCH}
+local epoch, seq = current(ARGV[1])
+local out = {epoch}
+for i = 3, #KEYS do
+  local marker = redis.call('GET', KEYS[i])
+  local of, at = string.match(marker or '', '^([^|]*)|(%d+)$')
+  if of ~= epoch then
+    at = seq
+    redis.call('SET', KEYS[i], epoch .. '|' .. seq, 'PX', ARGV[2])
+  end
+  out[i - 1] = tonumber(at)
+end
+return out
+`)

@@ -1,0 +1,229 @@
+import { randomBytes } from 'node:crypto'
+import { messageOf } from '@cays/core/error'
+import { Events } from '@cays/core/events'
+import { hashTag, type RedisScript } from '@cays/core/redis-script'
+import { CacheError } from './errors.ts'
+import type { Settings } from './options.ts'
+import type { RedisClient } from './redis-client.ts'
+import { FILL, READ, READ_MANY, RELEASE, RENEW, WRITE_KEY } from './redis-scripts.ts'
+
+export type ReadState = 'fresh' | 'leased' | 'held' | 'failed' | 'missing'
+
+export interface Reading {
+  readonly state: ReadState
+  /** Server's clock, to turn the value's expiry into a time left. */
+  readonly now: number
+  /** Empty when there is none. */
+  readonly raw: string
+  readonly failure?: { readonly message: string; readonly left: number }
+}
+
+type State = 'up' | 'down' | 'trying'
+
+/**
+ * The second tier as operations with a deadline and a breaker. Every method rejects with `CACHE_ERR_REDIS`
+ * within `timeout`; none ever waits in ioredis' offline queue, where a command could run minutes later.
+ */
+export class RedisTier {
+  readonly client: RedisClient
+  readonly events = new Events<{ down: CacheError; up: undefined }>()
+  readonly #settings: Settings['l2']
+  readonly #namespace: string
+  #state: State = 'up'
+  #failures = 0
+  #lastError: CacheError | undefined
+  #readying: Promise<void> | undefined
+
+  constructor(client: RedisClient, settings: Settings) {
+    this.client = client
+    this.#settings = settings.l2
+    this.#namespace = settings.namespace
+  }
+
+  get state(): State {
+    return this.#state
+  }
+
+  get lastError(): CacheError | undefined {
+    return this.#lastError
+  }
+
+  /** The namespace's own keys; all in one slot. */
+  get namespaceKeys(): { readonly meta: string; readonly feed: string; readonly channel: string } {
+    const meta = `${this.#settings.prefix}:${hashTag(this.#namespace)}`
+    return { meta, feed: `${meta}:f`, channel: `${meta}:c` }
+  }
+
+  tagKey(tag: string): string {
+    return `${this.#settings.prefix}:${hashTag(this.#namespace)}:t:${tag}`
+  }
+
+  /** Value and lease key. */
+  keysOf(key: string): readonly [string, string] {
+    const value = `${this.#settings.prefix}:${hashTag(`${this.#namespace}:${key}`)}`
+    return [value, `${value}:l`]
+  }
+
+  async read(key: string, epoch: string, token: string, atLeast: number): Promise<Reading> {
+    const keys = this.keysOf(key)
+    const sent = this.#send(READ, keys, [epoch, token, this.#settings.lease, atLeast])
+    try {
+      return readingOf(await this.#within(sent))
+    } catch (error) {
+      // A reply that comes after the deadline may carry a lease that nobody will use: hand it back.
+      if (token) {
+        sent.then(
+          (reply) => {
+            if (readingOf(reply).state === 'leased') this.release(key, token, 0, '').catch(() => {})
+          },
+          () => {},
+        )
+      }
+      throw error
+    }
+  }
+
+  /** One round trip; on a Cluster one per key at the same time. Empty strings where there is nothing. */
+  async readMany(keys: readonly string[], epoch: string): Promise<readonly Reading[]> {
+    const valueKeys = keys.map((key) => this.keysOf(key)[0])
+    const groups = this.client.isCluster ? valueKeys.map((key) => [key]) : [valueKeys]
+    const replies = await Promise.all(groups.map((group) => this.run(READ_MANY, group, [epoch])))
+    return replies.flatMap((reply) => {
+      const [now, ...values] = reply as [number, ...string[]]
+      return values.map((raw): Reading => {
+        const fresh = raw !== '' && Number(raw.slice(1, 14)) > now
+        return { state: fresh ? 'fresh' : 'missing', now, raw }
+      })
+    })
+  }
+
+  /** False when the lease was voided meanwhile: the value may be stale and must not be kept. */
+  async fill(key: string, token: string, ttl: number, whole: number, body: string): Promise<boolean> {
+    return (await this.run(FILL, this.keysOf(key), [token, ttl, whole, body])) === 1
+  }
+
+  async renew(key: string, token: string): Promise<boolean> {
+    return (await this.run(RENEW, [this.keysOf(key)[1]], [token, this.#settings.lease])) === 1
+  }
+
+  async release(key: string, token: string, backoff: number, message: string): Promise<void> {
+    await this.run(RELEASE, [this.keysOf(key)[1]], [token, backoff, message])
+  }
+
+  /** One key's part of a write, where the key does not share the namespace's slot. */
+  async writeKey(key: string, args: readonly (string | number)[]): Promise<void> {
+    await this.run(WRITE_KEY, this.keysOf(key), args)
+  }
+
+  newToken(): string {
+    return randomBytes(12).toString('base64url')
+  }
+
+  run(script: RedisScript, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> {
+    return this.#within(this.#send(script, keys, args))
+  }
+
+  /** Lets operations through again to find out whether Redis is back; `up()` or the next failure decides. */
+  try(): void {
+    if (this.#state === 'down') this.#state = 'trying'
+  }
+
+  /** The caller saw Redis answer and has caught up. */
+  up(): void {
+    this.#failures = 0
+    if (this.#state === 'up') return
+    this.#state = 'up'
+    this.events.emit('up', undefined)
+  }
+
+  async #send(
+    script: RedisScript,
+    keys: readonly string[],
+    args: readonly (string | number)[],
+  ): Promise<unknown> {
+    if (this.#state === 'down') throw new CacheError('CACHE_ERR_REDIS', 'redis is left alone after failures')
+    if (this.client.status !== 'ready') await this.#ready()
+    return await script.run(this.client, keys, args)
+  }
+
+  /** A client that has yet to connect may do so within the deadline; one that lost its connection may not. */
+  #ready(): Promise<void> {
+    this.#readying ??= this.#becomeReady().finally(() => {
+      this.#readying = undefined
+    })
+    return this.#readying
+  }
+
+  async #becomeReady(): Promise<void> {
+    const { client } = this
+    if (client.status === 'wait') client.connect().catch(() => {})
+    const failed = () =>
+      new CacheError('CACHE_ERR_REDIS', 'redis is not connected; look at the client and its address')
+    if (client.status !== 'connecting' && client.status !== 'connect') throw failed()
+    await new Promise<void>((resolve, reject) => {
+      const settle = (outcome: () => void) => () => {
+        client.off('ready', ready)
+        client.off('close', lost)
+        client.off('end', lost)
+        outcome()
+      }
+      const ready = settle(resolve)
+      const lost = settle(() => reject(failed()))
+      client.on('ready', ready)
+      client.on('close', lost)
+      client.on('end', lost)
+    })
+  }
+
+  async #within(sent: Promise<unknown>): Promise<unknown> {
+    try {
+      const reply = await answerWithin(sent, this.#settings.timeout)
+      if (this.#state === 'up') this.#failures = 0
+      return reply
+    } catch (error) {
+      throw this.#failed(error)
+    }
+  }
+
+  #failed(thrown: unknown): CacheError {
+    const error =
+      thrown instanceof CacheError
+        ? thrown
+        : new CacheError('CACHE_ERR_REDIS', `redis failed: ${messageOf(thrown)}`, { cause: thrown })
+    if (this.#state === 'down') return error
+    this.#lastError = error
+    this.#failures++
+    if (this.#state === 'trying' || this.#failures >= this.#settings.failures) {
+      const before = this.#state
+      this.#state = 'down'
+      if (before === 'up') this.events.emit('down', error)
+    }
+    return error
+  }
+}
+
+/** Rejects after `milliseconds`, unless the answer is already waiting in the socket behind a busy event loop. */
+function answerWithin<T>(promise: Promise<T>, milliseconds: number): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const expire = () => {
+      reject(new CacheError('CACHE_ERR_REDIS', 'redis did not answer in time; see l2.timeout'))
+    }
+    const timer = setTimeout(() => setImmediate(() => setImmediate(expire)), milliseconds)
+    promise.then(
+      (value) => {
+        clearTimeout(timer)
+        resolve(value)
+      },
+      (error: unknown) => {
+        clearTimeout(timer)
+        reject(error)
+      },
+    )
+  })
+}
+
+function readingOf(reply: unknown): Reading {
+  const [state, now, raw, message, left] = reply as [ReadState, number, string, string?, number?]
+  if (message === undefined) return { state, now, raw }
+  return { state, now, raw, failure: { message, left: left ?? 0 } }
+}

@@ -47,6 +47,7 @@ export default defineConfig({
         maxWorkers: 1,
         testTimeout: 120_000,
       }),
+      project('docs', ['test/docs/**/*.test.ts'], realServers),
       project('packaging', ['test/packaging/**/*.test.ts'], {
         globalSetup: './test/packaging/global-setup.ts',
         maxWorkers: 2,

@@ -4,7 +4,7 @@
  *
  *   npm test                          everything
  *   npm test -- cache storage         only what belongs to these packages
- *   npm test -- --only unit,lint      only these steps
+ *   npm test -- --only unit,docs      only these steps
  */
 import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
@@ -46,7 +46,10 @@ const rows = [
   [{ name: 'chaos', limit: 10, ...vitest('chaos') }],
   [{ name: 'browser', limit: 8, ...vitest('browser') }],
   [{ name: 'packaging', limit: 8, ...vitest('packaging') }],
+  [{ name: 'docs', limit: 5, ...vitest('docs') }],
 ]
+/** Steps that look at the workspace as a whole. */
+const WHOLE = ['packaging', 'docs']
 const stepNames = rows.flat().map(({ name }) => name)
 
 const { only, places } = readArguments()
@@ -86,7 +89,7 @@ function readArguments() {
 function argumentsOf(step) {
   if (step.name === 'lint') return [...step.args, ...(places.length > 0 ? places : ['.'])]
   if (step.name === 'types') return [...step.args, 'tsconfig.json']
-  if (step.counts && step.name !== 'packaging') return [...step.args, ...places.map((place) => `${place}/`)]
+  if (step.counts && !WHOLE.includes(step.name)) return [...step.args, ...places.map((place) => `${place}/`)]
   if (places.length > 0) return undefined
   return step.args
 }

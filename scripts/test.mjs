@@ -172,6 +172,7 @@ async function main() {
   const [name, id] = tag.split('=')
   const env = { ...process.env, [name]: id, TMPDIR: folder, CAYS_MISSING: missing.join(',') }
   delete env.NODE_OPTIONS
+  if (!process.stdout.isTTY) env.NO_COLOR = '1'
   const timer = setInterval(progress, process.stdout.isTTY ? 1_000 : 15_000)
   const clean = async () => {
     clearInterval(timer)

@@ -62,7 +62,7 @@ function signalGroup(child, signal) {
 
 async function stop(child) {
   signalGroup(child, 'SIGTERM')
-  await sleep(5_000, undefined, { ref: false })
+  for (let waited = 0; waited < 5_000 && running.has(child); waited += 100) await sleep(100)
   if (running.has(child)) signalGroup(child, 'SIGKILL')
 }
 

@@ -58,6 +58,7 @@ const started = performance.now()
 const results = new Map()
 const owned = new Map()
 let current = []
+let interrupted = false
 
 function readArguments() {
   const usage = `usage: npm test -- [package…] [--only ${stepNames.join(',')}]`
@@ -122,6 +123,8 @@ async function runStep(step, args, env) {
     limit: step.limit * MINUTE,
     ...(step.counts ? { onMessage } : {}),
   })
+  // The signal's handler ends this process; no further step may start meanwhile.
+  if (interrupted) return await new Promise(() => {})
   result.seconds = spent
   // A check without tests of its own counts as one; a run that fails outside its tests is one failure.
   if (!step.counts) result[code === 0 ? 'passed' : 'failed']++
@@ -183,6 +186,7 @@ async function main() {
   }
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
     process.once(signal, async () => {
+      interrupted = true
       say(`${signal}: ending what this run started`)
       await clean()
       process.exit(130)

@@ -1,1 +1,18 @@
-export {}
+export type { GcraOptions, QuotaOptions, TokenBucketOptions, WindowOptions } from './algorithms.ts'
+export {
+  fixedWindow,
+  gcra,
+  quota,
+  slidingLog,
+  slidingWindow,
+  tokenBucket,
+} from './algorithms.ts'
+export { createRateLimiter } from './create-rate-limiter.ts'
+export type { Decision, DecisionSource, DenialReason, PolicyDecision } from './decision.ts'
+export type { LimitErrorCode } from './errors.ts'
+export { LIMIT_ERRORS, LimitConfigError, LimitError, LimitUnavailableError } from './errors.ts'
+export type { RateLimiterOptions } from './options.ts'
+export type { FailureMode, Policy, PolicySize } from './policy.ts'
+export type { CheckOptions, LimiterHealth, RateLimiter } from './rate-limiter.ts'
+export type { RedisClient } from './redis-client.ts'
+export type { Reservation } from './reservation.ts'

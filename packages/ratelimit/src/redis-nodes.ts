@@ -1,0 +1,79 @@
+import { type RedisScript, redisScript } from '@cays/core/redis-script'
+import type { RedisClient } from './redis-client.ts'
+
+// One sorted set of node ids by the time they were last seen. ARGV: id, milliseconds a node counts as live;
+// an empty lifetime takes the node out.
+const LUA = `
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+if ARGV[2] == '' then
+  redis.call('ZREM', KEYS[1], ARGV[1])
+  return 0
+end
+redis.call('ZADD', KEYS[1], now, ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[2])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], now + ARGV[2], '+inf')
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return redis.call('ZCARD', KEYS[1])
+`
+
+export const nodesScript: RedisScript = redisScript(LUA)
+
+export interface NodesOptions {
+  readonly client: RedisClient
+  readonly key: string
+  readonly id: string
+  /** Milliseconds between heartbeats; a node counts as live for three of them. */
+  readonly interval: number
+}
+
+/**
+ * How many processes share the limits right now, by heartbeats in Redis. While Redis is gone the last count
+ * stands: that is what it is for.
+ */
+export class Nodes {
+  readonly #options: NodesOptions
+  #timer: NodeJS.Timeout | undefined
+  #beating: Promise<void> | undefined
+  #count = 1
+
+  constructor(options: NodesOptions) {
+    this.#options = options
+  }
+
+  get count(): number {
+    return this.#count
+  }
+
+  /** Begins with the first decision, not at construction: a limiter nobody uses does no I/O. */
+  start(): void {
+    if (this.#timer) return
+    this.#timer = setInterval(() => void this.beat(), this.#options.interval)
+    this.#timer.unref()
+    void this.beat()
+  }
+
+  beat(): Promise<void> {
+    this.#beating ??= this.#beat().finally(() => {
+      this.#beating = undefined
+    })
+    return this.#beating
+  }
+
+  async stop(): Promise<void> {
+    if (!this.#timer) return
+    clearInterval(this.#timer)
+    const { client, key, id } = this.#options
+    await nodesScript.run(client, [key], [id, '']).catch(() => {})
+  }
+
+  async #beat(): Promise<void> {
+    const { client, key, id, interval } = this.#options
+    try {
+      const count = await nodesScript.run(client, [key], [id, interval * 3])
+      if (typeof count === 'number' && count > 0) this.#count = count
+    } catch {
+      // The decisions' own calls report the failure; the last known count stands.
+    }
+  }
+}

@@ -1,0 +1,132 @@
+import type { AddressInfo } from 'node:net'
+import express, { type Express } from 'express'
+import { afterEach, describe, expect, it } from 'vitest'
+import { expressRateLimit } from '../../src/express.ts'
+import { createRateLimiter, fixedWindow, gcra } from '../../src/index.ts'
+
+const open: (() => Promise<unknown>)[] = []
+afterEach(async () => {
+  for (const close of open.splice(0)) await close()
+})
+
+function serve(app: Express): Promise<string> {
+  return new Promise((resolve) => {
+    const server = app.listen(0, '127.0.0.1', () => {
+      open.push(() => new Promise((done) => server.close(done)))
+      resolve(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+    })
+  })
+}
+
+function limiterOf(limit: number) {
+  const limiter = createRateLimiter({
+    policies: {
+      burst: gcra({ limit, per: '1m' }),
+      hourly: fixedWindow({ limit: 100, per: '1h', unit: 'calls' }),
+    },
+  })
+  open.push(() => limiter.close())
+  return limiter
+}
+
+describe('expressRateLimit', () => {
+  it('tells where the client stands and answers 429 with a problem document', async () => {
+    const app = express()
+    app.use(expressRateLimit(limiterOf(2)))
+    app.get('/', (_request, response) => void response.send('ok'))
+    const url = await serve(app)
+
+    const first = await fetch(url)
+    expect(await first.text()).toBe('ok')
+    expect(first.headers.get('ratelimit-policy')).toBe('"burst";q=2;w=60, "hourly";q=100;w=3600;qu="calls"')
+    expect(first.headers.get('ratelimit')).toMatch(
+      /^"burst";r=1;t=30;pk=:[A-Za-z0-9+/=]+:, "hourly";r=99;t=3600;pk=:[A-Za-z0-9+/=]+:$/,
+    )
+    await fetch(url)
+    const denied = await fetch(url)
+    expect(denied.status).toBe(429)
+    expect(denied.headers.get('retry-after')).toBe('30')
+    expect(denied.headers.get('ratelimit')).toMatch(/^"burst";r=0;t=30;pk=:[^:]+:$/)
+    expect(denied.headers.get('content-type')).toBe('application/problem+json')
+    expect(await denied.json()).toMatchObject({
+      type: 'https://iana.org/assignments/http-problem-types#quota-exceeded',
+      status: 429,
+      'violated-policies': ['burst'],
+    })
+  })
+
+  it('refuses an app that trusts every proxy', async () => {
+    const app = express()
+    app.set('trust proxy', true)
+    app.use(expressRateLimit(limiterOf(2)))
+    app.use(
+      ((error, _request, response, _next) =>
+        void response.status(500).json({ code: error.code })) as express.ErrorRequestHandler,
+    )
+    const response = await fetch(await serve(app))
+    expect(await response.json()).toEqual({ code: 'LIMIT_ERR_PROXY' })
+  })
+
+  it('tells clients behind a trusted proxy apart', async () => {
+    const app = express()
+    app.set('trust proxy', 1)
+    app.use(expressRateLimit(limiterOf(1)))
+    app.get('/', (_request, response) => void response.send('ok'))
+    const url = await serve(app)
+    const from = (address: string) => fetch(url, { headers: { 'x-forwarded-for': address } })
+    expect((await from('192.0.2.1')).status).toBe(200)
+    expect((await from('::ffff:192.0.2.1')).status).toBe(429)
+    expect((await from('192.0.2.2')).status).toBe(200)
+    expect((await from('2001:db8::1')).status).toBe(200)
+    expect((await from('2001:db8::2')).status).toBe(429)
+  })
+
+  it('counts only the responses asked for', async () => {
+    const app = express()
+    app.use(expressRateLimit(limiterOf(2), { countWhen: (response) => response.statusCode >= 400 }))
+    app.get('/ok', (_request, response) => void response.send('ok'))
+    app.get('/bad', (_request, response) => void response.status(401).send('no'))
+    const url = await serve(app)
+    for (let call = 0; call < 5; call++) expect((await fetch(`${url}/ok`)).status).toBe(200)
+    expect((await fetch(`${url}/bad`)).status).toBe(401)
+    expect((await fetch(`${url}/bad`)).status).toBe(401)
+    expect((await fetch(`${url}/bad`)).status).toBe(429)
+  })
+
+  it('takes key, cost, policies and plan from the request', async () => {
+    const limiter = createRateLimiter({
+      policies: {
+        read: gcra({ limit: 4, per: '1m', plans: { pro: 8 } }),
+        write: gcra({ limit: 1, per: '1m' }),
+      },
+    })
+    open.push(() => limiter.close())
+    const app = express()
+    app.use(
+      expressRateLimit(limiter, {
+        key: (request) => `user:${request.get('x-user')}`,
+        policies: (request) => [request.method === 'GET' ? 'read' : 'write'],
+        cost: (request) => Number(request.query.cost ?? 1),
+        plan: (request) => request.get('x-plan'),
+        skip: (request) => request.path === '/health',
+        headers: 'legacy',
+      }),
+    )
+    app.use((_request, response) => void response.send('ok'))
+    const url = await serve(app)
+    const get = (path: string, headers = {}) => fetch(url + path, { headers: { 'x-user': '1', ...headers } })
+    expect((await get('/?cost=3')).headers.get('x-ratelimit-remaining')).toBe('1')
+    expect((await get('/?cost=3')).status).toBe(429)
+    expect((await get('/?cost=3', { 'x-plan': 'pro' })).status).toBe(200)
+    expect((await get('/health')).headers.get('x-ratelimit-limit')).toBeNull()
+  })
+
+  it('only reports in shadow mode', async () => {
+    const app = express()
+    app.use(expressRateLimit(limiterOf(1), { mode: 'shadow' }))
+    app.get('/', (_request, response) => void response.json(response.locals.rateLimit.allowed))
+    const url = await serve(app)
+    await fetch(url)
+    expect(await (await fetch(url)).json()).toBe(false)
+  })
+})

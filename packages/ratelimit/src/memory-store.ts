@@ -132,7 +132,7 @@ export class MemoryStore {
       table = new Map()
       this.#tables.set(slot.suffix, table)
     }
-    if (table.has(subject)) return
+    if (table.get(subject) === entry) return
     table.set(subject, entry)
     if (table.size > this.#options.max) evict(table, now)
   }

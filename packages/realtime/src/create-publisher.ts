@@ -1,0 +1,84 @@
+import { Lifecycle } from '@cays/core/lifecycle'
+import type { BrokerHealth } from './broker.ts'
+import type { Contract, EventInput, EventName, RoomContract, RoomPattern } from './contract.ts'
+import { RealtimeError } from './errors.ts'
+import { memoryBroker } from './memory-broker.ts'
+import { type BaseOptions, optionReader, resolveBase } from './options.ts'
+import type { Position } from './protocol.ts'
+import { PublishQueue } from './publish-queue.ts'
+import { redisBroker } from './redis-broker.ts'
+import {
+  type ParamsArgument,
+  type PublishingRoom,
+  type PublishOptions,
+  RoomPublisher,
+} from './room-publisher.ts'
+import { RoomRegistry } from './room-registry.ts'
+
+export interface PublisherOptions<C extends Contract> extends BaseOptions<C> {
+  /** Publishes of this process that may wait for Redis. @default 10_000 */
+  readonly publishes?: number
+}
+
+/** One user, on all devices and nodes. */
+export interface PublishingUser<C extends Contract> {
+  publish<Name extends EventName<UserRoom<C>>>(
+    event: Name,
+    data: EventInput<UserRoom<C>, Name>,
+    options?: PublishOptions,
+  ): Promise<Position>
+}
+
+/** What a user's own room may say; anything, when the contract says nothing about it. */
+export type UserRoom<C extends Contract> = C extends { readonly user: infer R extends RoomContract }
+  ? R
+  : RoomContract
+
+/** Publishes from a process that holds no sockets: a worker, a cron job, a script. */
+export interface Publisher<C extends Contract> extends AsyncDisposable {
+  room<Pattern extends RoomPattern<C>>(
+    pattern: Pattern,
+    ...params: ParamsArgument<Pattern>
+  ): PublishingRoom<C['rooms'][Pattern]>
+  user(id: string): PublishingUser<C>
+  health(): BrokerHealth
+  /** Waits for publishes under way, then closes its Redis connection; yours stays open. */
+  close(): Promise<void>
+}
+
+/**
+ * Creates a {@link Publisher}. Without `redis` it publishes into a memory of its own, which nobody reads:
+ * useful in tests only.
+ */
+export function createPublisher<C extends Contract = Contract>(options: PublisherOptions<C>): Publisher<C> {
+  const reader = optionReader('createPublisher')
+  const base = resolveBase(options, reader, ['publishes'])
+  const capacity = reader.integer('publishes', options.publishes, 10_000, { min: 1 })
+  const registry = new RoomRegistry(options.contract, base, reader)
+  const { redis } = options
+  const broker = redis
+    ? redisBroker({ redis, prefix: base.prefix, timeout: base.timeout, heartbeat: 5_000 })
+    : memoryBroker(undefined)
+  const queue = new PublishQueue(broker, { capacity })
+  const publisher = new RoomPublisher(broker, queue, base.idempotencyWindow)
+  const life = new Lifecycle({
+    closed: () => new RealtimeError('REALTIME_ERR_CLOSED', 'the publisher was closed; create a new one'),
+  })
+  life.onClose(() => broker.close())
+  return {
+    room: (pattern, ...[params]) => guarded(publisher.bind(registry.address(pattern, params)), life),
+    user: (id) => guarded(publisher.bind(registry.user(id)), life),
+    health: () => broker.health(),
+    close: () => life.close(),
+    [Symbol.asyncDispose]: () => life.close(),
+  }
+}
+
+/** A room that refuses work after close, and that close waits for. */
+export function guarded<Events>(room: PublishingRoom<never>, life: Lifecycle): PublishingRoom<Events> {
+  const { publish, position } = room
+  return {
+    publish: (event, data, options) => life.run(() => publish(event as never, data as never, options)),
+    position: () => life.run(() => position()),
+  }
+}

@@ -1,0 +1,259 @@
+import { randomBytes } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { delay, raceAbort } from '@cays/core/abort'
+import { Events } from '@cays/core/events'
+import { Lifecycle } from '@cays/core/lifecycle'
+import type { WebSocket } from 'ws'
+import type { Broker } from './broker.ts'
+import { Connection } from './connection.ts'
+import type { ConnectionHost } from './connection-host.ts'
+import { Connections } from './connections.ts'
+import type { Contract } from './contract.ts'
+import { guarded } from './create-publisher.ts'
+import { RealtimeError } from './errors.ts'
+import { memoryBroker } from './memory-broker.ts'
+import { Methods } from './methods.ts'
+import { NodeRooms } from './node-rooms.ts'
+import {
+  checkPattern,
+  type Identity,
+  optionReader,
+  type RealtimeOptions,
+  resolveBase,
+  resolveLimits,
+} from './options.ts'
+import { CLOSE } from './protocol.ts'
+import { PublishQueue } from './publish-queue.ts'
+import type { DrainOptions, Realtime, RealtimeEvents } from './realtime-types.ts'
+import { redisBroker } from './redis-broker.ts'
+import { RoomPublisher } from './room-publisher.ts'
+import { type RoomAddress, RoomRegistry } from './room-registry.ts'
+import { attachUpgrade } from './upgrade.ts'
+
+const SERVER_OPTIONS = [
+  'origins',
+  'authenticate',
+  'authorize',
+  'limits',
+  'heartbeat',
+  'checkInterval',
+] as const
+
+// Orders from node to node: a room with a history like any other, so that a node that was cut off from
+// Redis carries them out late instead of never.
+const CONTROL: RoomAddress = {
+  key: '!control',
+  pattern: '!',
+  spec: { size: 1_000, ttl: 600_000 },
+  contract: undefined,
+}
+
+/**
+ * Creates a node of a realtime service: rooms whose clients get every message exactly once and in order,
+ * through the death of their node, cut sockets and Redis restarts, or an explicit `gap` where history has
+ * been trimmed or lost.
+ *
+ * Guarantees: messages of a room are delivered in one order on all nodes; a client that comes back within
+ * the room's history continues where it stopped, on any node; a publish that resolved is in the history.
+ * Not guaranteed: durability beyond what Redis itself keeps (a lost tail is announced, not restored);
+ * ephemeral events; messages older than the history.
+ *
+ * @example
+ * const realtime = createRealtime({
+ *   redis,
+ *   origins: ['https://app.example'],
+ *   authenticate: async ({ token }) => sessions.find(token),
+ *   authorize: { 'job:{id}': async (who, { id }) => mayRead(who, id) },
+ * })
+ * realtime.attach(server, { path: '/rt' })
+ * await realtime.room('job:{id}', { id: 7 }).publish('updated', job)
+ */
+export function createRealtime<C extends Contract = Contract, Who extends Identity = Identity>(
+  options: RealtimeOptions<C, Who>,
+): Realtime<C, Who> {
+  const reader = optionReader('createRealtime')
+  const base = resolveBase(options, reader, SERVER_OPTIONS)
+  const limits = resolveLimits(options.limits, reader)
+  const heartbeat = reader.duration('heartbeat', options.heartbeat, 25_000, { min: 100 })
+  const checkInterval = reader.duration('checkInterval', options.checkInterval, 10_000, { min: 50 })
+  const capacity = reader.integer('limits.publishes', options.limits?.publishes, 10_000, { min: 1 })
+  const origins = reader.required('origins', options.origins)
+  if (origins !== 'any' && !Array.isArray(origins)) {
+    reader.fail("origins must be a list of origins, or 'any'")
+  }
+  const authenticate = reader.required('authenticate', reader.function('authenticate', options.authenticate))
+  const rules = new Map(Object.entries(reader.required('authorize', options.authorize)))
+  for (const [pattern, rule] of rules) {
+    checkPattern(pattern, reader)
+    if (rule !== true && typeof rule !== 'function') {
+      reader.fail(`authorize['${pattern}'] must be a function or true`)
+    }
+  }
+  for (const pattern of Object.keys(options.contract?.rooms ?? {})) {
+    if (!rules.has(pattern)) reader.fail(`authorize['${pattern}'] is required: the contract has that room`)
+  }
+
+  const node = randomBytes(6).toString('base64url')
+  const events = new Events<RealtimeEvents>()
+  const registry = new RoomRegistry(options.contract, base, reader, [...rules.keys()])
+  const rooms = new NodeRooms({ checkInterval, linger: 10_000 })
+  const { redis } = options
+  const broker: Broker = redis
+    ? redisBroker({
+        redis,
+        prefix: base.prefix,
+        timeout: base.timeout,
+        heartbeat: Math.min(5_000, checkInterval),
+        events: rooms.events,
+      })
+    : memoryBroker(rooms.events)
+  rooms.use(broker)
+  const publisher = new RoomPublisher(broker, new PublishQueue(broker, { capacity }), base.idempotencyWindow)
+  const methods = new Methods(options.contract)
+  const connections = new Connections<Who>()
+  const life = new Lifecycle({
+    closed: () => new RealtimeError('REALTIME_ERR_CLOSED', 'the realtime node was closed; create a new one'),
+  })
+  const attached = new Set<Disposable>()
+  let draining: AbortController | undefined
+
+  const host: ConnectionHost<Who> = {
+    node,
+    heartbeat,
+    limits,
+    authenticate,
+    admit(connection, userId) {
+      if (connections.ofUser(userId).size >= limits.connectionsPerUser) return false
+      connections.identify(connection, userId)
+      events.emit('connected', { connection: connection.id, userId })
+      return true
+    },
+    left(connection) {
+      const userId = connection.who?.userId
+      const known = userId !== undefined && connections.ofUser(userId).has(connection)
+      connections.remove(connection)
+      if (known) events.emit('disconnected', { connection: connection.id, userId })
+    },
+    match: (room) => registry.match(room),
+    userRoom: (userId) => registry.user(userId),
+    rule: (pattern) => rules.get(pattern) as never,
+    hold: (address, wire) => rooms.hold(address.key, wire, address.spec),
+    publish: (address, event, data, publishOptions) =>
+      publisher.publish(address, event, data, publishOptions),
+    call: (method, input, context) => methods.call(method, input, context as never),
+    failed: (where, error) => events.emit('failed', { where, error }),
+    tell: (error) => methods.tell(error, (where, thrown) => events.emit('failed', { where, error: thrown })),
+  }
+
+  function opened(socket: WebSocket, stream: Duplex, request: IncomingMessage): void {
+    const connection = new Connection<Who>(host, socket, stream, request)
+    connections.add(connection)
+    if (life.state !== 'open') connection.close(CLOSE.restart)
+    else if (draining) connection.close(CLOSE.tryLater, '100')
+    else if (connections.size > limits.connections || connections.handshakes > limits.handshakes) {
+      connection.close(CLOSE.tryLater, String(1_000 + Math.round(Math.random() * 4_000)))
+    } else if (connections.fromAddress(connection.address) > limits.connectionsPerAddress) {
+      connection.close(CLOSE.limit, 'too many connections from this address')
+    }
+  }
+
+  const control = rooms.hold(CONTROL.key, '!', CONTROL.spec, (text) => {
+    const [event, order] = JSON.parse(`[${text}]`) as [string, { userId: string; reason: string }]
+    if (event !== 'disconnect') return
+    for (const connection of [...connections.ofUser(order.userId)]) {
+      connection.close(CLOSE.kicked, order.reason)
+    }
+  })
+  void control.room.start(false)
+
+  // Each heartbeat is looked at in slices, so that many connections do not beat at once.
+  let slice = 0
+  const sweep = setInterval(
+    () => {
+      const now = Date.now()
+      let index = 0
+      for (const connection of connections) if (index++ % 4 === slice) connection.tend(now)
+      slice = (slice + 1) % 4
+    },
+    Math.max(20, Math.min(heartbeat, 4_000) / 4),
+  )
+  sweep.unref()
+
+  life.onClose(() => broker.close())
+  life.onClose(() => rooms.close())
+  life.onClose(() => clearInterval(sweep))
+  life.onClose(() => draining?.abort())
+  life.onClose(async () => {
+    for (const connection of connections) connection.close(CLOSE.restart)
+    for (let waited = 0; connections.size > 0 && waited < 1_000; waited += 20) await delay(20)
+    for (const connection of connections) connection.terminate()
+  })
+  life.onClose(() => {
+    for (const one of attached) one[Symbol.dispose]()
+  })
+
+  async function drain({ over, signal }: DrainOptions = {}): Promise<void> {
+    life.assertOpen()
+    const span = reader.duration('drain.over', over, 20_000)
+    const stop = new AbortController()
+    draining ??= stop
+    const deadline = Date.now() + span + 2_000
+    for (const connection of connections) {
+      connection.advise('drain', Math.random() * span, Math.max(0, deadline - Date.now()))
+    }
+    const done = async () => {
+      while (connections.size > 0 && Date.now() < deadline && life.state === 'open') {
+        await delay(20, { signal: stop.signal })
+      }
+    }
+    try {
+      await raceAbort(done(), signal)
+    } catch {
+      // Aborted: what is left is closed now.
+    }
+    stop.abort()
+    for (const connection of connections) connection.close(CLOSE.restart)
+  }
+
+  return {
+    attach(server, attachOptions = {}) {
+      life.assertOpen()
+      reader.known(attachOptions, ['path'], 'attach')
+      const path = reader.string('attach.path', attachOptions.path, '/rt', /^\//)
+      const upgrade = attachUpgrade(server, { path, origins, payload: limits.payload, opened })
+      attached.add(upgrade)
+      return {
+        [Symbol.dispose]() {
+          attached.delete(upgrade)
+          upgrade[Symbol.dispose]()
+        },
+      }
+    },
+    room: (pattern, ...[params]) => guarded(publisher.bind(registry.address(pattern, params)), life),
+    user: (id) => ({
+      publish: guarded<never>(publisher.bind(registry.user(id)), life).publish,
+      disconnect: ({ reason = 'disconnected', signal } = {}) =>
+        life.run(async () => {
+          const order = { userId: id, reason: reason.slice(0, 100) }
+          await publisher.publish(CONTROL, 'disconnect', order, signal ? { signal } : {})
+        }),
+    }),
+    rpc: (method, handler) => methods.register(method, handler as never),
+    on: (name, listener) => events.on(name, listener),
+    health() {
+      const health = broker.health()
+      const up = health.commands === 'up' && health.subscriber === 'up'
+      return {
+        status: life.state !== 'open' ? 'closed' : draining ? 'draining' : up ? 'ok' : 'degraded',
+        node,
+        connections: connections.size,
+        rooms: rooms.size,
+        broker: health,
+      }
+    },
+    drain: (drainOptions) => drain(drainOptions),
+    close: () => life.close(),
+    [Symbol.asyncDispose]: () => life.close(),
+  }
+}

@@ -1,0 +1,6 @@
+import { randomBytes } from 'node:crypto'
+
+/** A name no other epoch of any room has: 72 random bits, without the separators used in Redis. */
+export function newEpoch(): string {
+  return randomBytes(9).toString('base64url')
+}

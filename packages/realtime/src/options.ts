@@ -1,0 +1,238 @@
+import type { IncomingMessage } from 'node:http'
+import type { Duration } from '@cays/core/duration'
+import { OptionReader } from '@cays/core/options'
+import type { HistorySpec } from './broker.ts'
+import type { Contract, HistoryOptions, MatchedParams, RoomContract, RoomPattern } from './contract.ts'
+import { RealtimeError } from './errors.ts'
+import type { RedisClient } from './redis-client.ts'
+import { type Taker, TokenBucket, type TokenBucketOptions } from './token-bucket.ts'
+
+/** Who a connection belongs to; add whatever your `authorize` rules want to know. */
+export interface Identity {
+  readonly userId: string
+  /** The connection ends then unless the client sends a fresh token before. A Date or Unix milliseconds. */
+  readonly expiresAt?: Date | number
+}
+
+export interface AuthenticateAttempt {
+  /** What the client's `getToken` returned; empty when it has none. Not verified in any way. */
+  readonly token: string
+  /** The upgrade request, for cookies and the address. */
+  readonly request: IncomingMessage
+  /** What the client passed as `info`. Not verified in any way. */
+  readonly info: unknown
+  /** Aborts when the client is gone or took too long. */
+  readonly signal: AbortSignal
+}
+
+/** What somebody may do in a room. `true` stands for subscribing alone. */
+export interface Grant {
+  /** @default true */
+  readonly subscribe?: boolean
+  /** Events a client may publish itself; `true` for all. @default none */
+  readonly publish?: boolean | readonly string[]
+  /** When the right to the room ends. A Date or Unix milliseconds. */
+  readonly expiresAt?: Date | number
+}
+
+export interface AuthorizeContext {
+  readonly room: string
+  readonly signal: AbortSignal
+}
+
+/** Decides about one room; `true` lets everybody who is authenticated subscribe. */
+export type AuthorizeRule<Who, Params> =
+  | true
+  | ((who: Who, params: Params, context: AuthorizeContext) => boolean | Grant | Promise<boolean | Grant>)
+
+/** One rule per pattern; a room that no pattern fits is denied. */
+export type Authorize<C extends Contract, Who> =
+  string extends RoomPattern<C>
+    ? Readonly<Record<string, AuthorizeRule<Who, Readonly<Record<string, string>>>>>
+    : { readonly [Pattern in RoomPattern<C>]: AuthorizeRule<Who, MatchedParams<Pattern>> }
+
+export interface LimitOptions {
+  /** Bytes of one frame from a client. @default 65_536 */
+  readonly payload?: number
+  /** Rooms of one connection. @default 128 */
+  readonly rooms?: number
+  /** Messages per second and connection; or a function that makes a limiter for one. @default { rate: 50, burst: 100 } */
+  readonly inbound?: TokenBucketOptions | (() => Taker)
+  /** Bytes that may wait in memory for one socket; more stays in the history until it has room. @default 1_048_576 */
+  readonly outbound?: number
+  /** @default 20 */
+  readonly connectionsPerUser?: number
+  /** @default 1_000 */
+  readonly connectionsPerAddress?: number
+  /** Connections of this process; more are told to come back later. @default 50_000 */
+  readonly connections?: number
+  /** Connections that may be authenticating at once; more are told to come back later. @default 500 */
+  readonly handshakes?: number
+  /** How long a client may take to send its first message, and `authenticate` and `authorize` to answer. @default '10s' */
+  readonly handshakeTimeout?: Duration
+  /** Publishes of this process that may wait for Redis. @default 10_000 */
+  readonly publishes?: number
+}
+
+export interface BaseOptions<C extends Contract> {
+  readonly contract?: C
+  /**
+   * An ioredis `Redis` or `Cluster`; its address and credentials are used for connections of our own.
+   * Without it rooms live in this process alone, and die with it.
+   */
+  readonly redis?: RedisClient
+  /** First part of every key and channel; apps with one Redis and different prefixes do not meet. @default 'rt' */
+  readonly prefix?: string
+  /** How much rooms keep for clients that come back, unless their contract says otherwise. */
+  readonly history?: HistoryOptions
+  /** Longest a publish may take, retries included. @default '5s' */
+  readonly timeout?: Duration
+  /** How long an `idempotencyKey` is remembered. @default '5m' */
+  readonly idempotencyWindow?: Duration
+  /** Label in telemetry. @default 'realtime' */
+  readonly name?: string
+}
+
+export interface RealtimeOptions<C extends Contract, Who extends Identity> extends BaseOptions<C> {
+  /**
+   * Origins of pages that may connect, such as `'https://app.example'`; `'any'` switches the check off.
+   * Programs that send no Origin are let through to `authenticate`: the check guards against other
+   * people's pages using the visitor's cookies, which only a browser can do.
+   */
+  readonly origins: readonly string[] | 'any'
+  /** Answers who it is, or `null` for nobody. What it throws is told as a temporary failure. */
+  readonly authenticate: (attempt: AuthenticateAttempt) => Who | null | Promise<Who | null>
+  readonly authorize: Authorize<C, Who>
+  readonly limits?: LimitOptions
+  /** How often either side of a connection proves that it is there. @default '25s' */
+  readonly heartbeat?: Duration
+  /** How often a node looks for messages its Redis subscription lost without a trace. @default '10s' */
+  readonly checkInterval?: Duration
+}
+
+export interface ResolvedBase {
+  readonly prefix: string
+  readonly history: HistorySpec
+  readonly timeout: number
+  readonly idempotencyWindow: number
+  readonly name: string
+}
+
+export interface ResolvedLimits {
+  readonly payload: number
+  readonly rooms: number
+  readonly inbound: () => Taker
+  readonly outbound: number
+  readonly connectionsPerUser: number
+  readonly connectionsPerAddress: number
+  readonly connections: number
+  readonly handshakes: number
+  readonly handshakeTimeout: number
+}
+
+const BASE_NAMES = [
+  'contract',
+  'redis',
+  'prefix',
+  'history',
+  'timeout',
+  'idempotencyWindow',
+  'name',
+] as const satisfies readonly (keyof BaseOptions<Contract>)[]
+
+export function optionReader(subject: string): OptionReader {
+  return new OptionReader(subject, (message) => new RealtimeError('REALTIME_ERR_INVALID_OPTION', message))
+}
+
+export function resolveBase<C extends Contract>(
+  options: BaseOptions<C>,
+  reader: OptionReader,
+  more: readonly string[] = [],
+): ResolvedBase {
+  reader.known(options, [...BASE_NAMES, ...more] as never)
+  if (options.redis !== undefined && typeof options.redis.duplicate !== 'function') {
+    reader.fail('redis must be an ioredis Redis or Cluster')
+  }
+  for (const [pattern, room] of Object.entries(options.contract?.rooms ?? {})) {
+    checkPattern(pattern, reader)
+    historySpec(room, { size: 1, ttl: 1 }, reader, `contract.rooms['${pattern}'].history`)
+  }
+  return {
+    prefix: reader.string('prefix', options.prefix, 'rt', /^[\w.-]{1,64}$/),
+    history: historySpec({ ...options }, { size: 200, ttl: 300_000 }, reader, 'history'),
+    timeout: reader.duration('timeout', options.timeout, 5_000, { min: 100 }),
+    idempotencyWindow: reader.duration('idempotencyWindow', options.idempotencyWindow, 300_000, {
+      min: 1_000,
+    }),
+    name: reader.string('name', options.name, 'realtime'),
+  }
+}
+
+/** A room's own history, completed by the fallback. */
+export function historySpec(
+  room: Pick<RoomContract, 'history'> | undefined,
+  fallback: HistorySpec,
+  reader: OptionReader,
+  path: string,
+): HistorySpec {
+  const history = room?.history
+  if (history !== undefined) reader.known(history, ['size', 'ttl'], path)
+  return {
+    size: reader.integer(`${path}.size`, history?.size, fallback.size, { min: 1, max: 100_000 }),
+    ttl: reader.duration(`${path}.ttl`, history?.ttl, fallback.ttl, { min: 1 }),
+  }
+}
+
+export function checkPattern(pattern: string, reader: OptionReader): void {
+  if (!/^[A-Za-z0-9{]/.test(pattern) || pattern.length > 128 || /[\s%]/.test(pattern)) {
+    reader.fail(
+      `a room pattern must begin with a letter or digit, without spaces or %: '${pattern.slice(0, 40)}'`,
+    )
+  }
+}
+
+export function resolveLimits(limits: LimitOptions = {}, reader: OptionReader): ResolvedLimits {
+  reader.known(
+    limits,
+    [
+      'payload',
+      'rooms',
+      'inbound',
+      'outbound',
+      'connectionsPerUser',
+      'connectionsPerAddress',
+      'connections',
+      'handshakes',
+      'handshakeTimeout',
+      'publishes',
+    ],
+    'limits',
+  )
+  const positive = { min: 1 }
+  return {
+    payload: reader.integer('limits.payload', limits.payload, 65_536, { min: 256, max: 16_777_216 }),
+    rooms: reader.integer('limits.rooms', limits.rooms, 128, positive),
+    inbound: inboundLimiter(limits.inbound, reader),
+    outbound: reader.integer('limits.outbound', limits.outbound, 1_048_576, { min: 16_384 }),
+    connectionsPerUser: reader.integer('limits.connectionsPerUser', limits.connectionsPerUser, 20, positive),
+    connectionsPerAddress: reader.integer(
+      'limits.connectionsPerAddress',
+      limits.connectionsPerAddress,
+      1_000,
+      positive,
+    ),
+    connections: reader.integer('limits.connections', limits.connections, 50_000, positive),
+    handshakes: reader.integer('limits.handshakes', limits.handshakes, 500, positive),
+    handshakeTimeout: reader.duration('limits.handshakeTimeout', limits.handshakeTimeout, 10_000, {
+      min: 100,
+    }),
+  }
+}
+
+function inboundLimiter(inbound: LimitOptions['inbound'], reader: OptionReader): () => Taker {
+  if (typeof inbound === 'function') return inbound
+  if (inbound !== undefined) reader.known(inbound, ['rate', 'burst'], 'limits.inbound')
+  const rate = reader.number('limits.inbound.rate', inbound?.rate, 50, { min: 0.1 })
+  const burst = reader.number('limits.inbound.burst', inbound?.burst, 100, { min: 1 })
+  return () => new TokenBucket({ rate, burst })
+}

@@ -1,0 +1,85 @@
+import type { Server as HttpServer } from 'node:http'
+import type { Server as HttpsServer } from 'node:https'
+import type { Duration } from '@cays/core/duration'
+import type { EventSource } from '@cays/core/events'
+import type { BrokerHealth } from './broker.ts'
+import type { CallContext } from './connection-host.ts'
+import type { Contract, MethodInput, MethodName, MethodResult, RoomPattern } from './contract.ts'
+import type { PublishingUser } from './create-publisher.ts'
+import type { Identity } from './options.ts'
+import type { ParamsArgument, PublishingRoom } from './room-publisher.ts'
+
+export type RealtimeEvents = {
+  /** Somebody's first message was accepted. */
+  readonly connected: { readonly connection: string; readonly userId: string }
+  /** A connection that was accepted is gone. */
+  readonly disconnected: { readonly connection: string; readonly userId: string }
+  /** Something of the app threw: a rule, `authenticate`, a method's handler. The client saw a temporary failure. */
+  readonly failed: { readonly where: 'authenticate' | 'authorize' | 'call'; readonly error: unknown }
+}
+
+export interface RealtimeHealth {
+  /** `degraded`: sockets live, but Redis is away; what is missed is delivered when it is back. */
+  readonly status: 'ok' | 'degraded' | 'draining' | 'closed'
+  readonly node: string
+  readonly connections: number
+  /** Rooms this node follows. */
+  readonly rooms: number
+  readonly broker: BrokerHealth
+}
+
+export interface DisconnectOptions {
+  /** Told to the client as the close reason; at most 100 characters. @default 'disconnected' */
+  readonly reason?: string
+  readonly signal?: AbortSignal
+}
+
+export interface RealtimeUser<C extends Contract> extends PublishingUser<C> {
+  /**
+   * Ends every connection of the user on every node; clients stop and do not come back by themselves.
+   * Resolves when the order is stored: a node that cannot hear now carries it out when it can. It does not
+   * keep the user from connecting again: that is for `authenticate` to refuse.
+   */
+  disconnect(options?: DisconnectOptions): Promise<void>
+}
+
+export interface DrainOptions {
+  /** Over how long the clients' moves are spread. @default '20s' */
+  readonly over?: Duration
+  /** Aborting closes what is left at once. */
+  readonly signal?: AbortSignal
+}
+
+/** A node of the realtime service; see {@link createRealtime}. */
+export interface Realtime<C extends Contract, Who extends Identity>
+  extends EventSource<RealtimeEvents>,
+    AsyncDisposable {
+  /** Takes the WebSocket upgrades of one path; dispose to stop taking them. `path` is `/rt` by default. */
+  attach(server: HttpServer | HttpsServer, options?: { readonly path?: string }): Disposable
+  /** A room to publish to. Throws when the contract has no such pattern or a parameter is missing. */
+  room<Pattern extends RoomPattern<C>>(
+    pattern: Pattern,
+    ...params: ParamsArgument<Pattern>
+  ): PublishingRoom<C['rooms'][Pattern]>
+  user(id: string): RealtimeUser<C>
+  /**
+   * Answers a method clients call. At most one handler per method. What it throws reaches the client as
+   * `internal` without details, unless it carries a string `code` and `expose: true`.
+   */
+  rpc<Method extends MethodName<C>>(
+    method: Method,
+    handler: (
+      input: MethodInput<C, Method>,
+      context: CallContext<Who>,
+    ) => MethodResult<C, Method> | Promise<MethodResult<C, Method>>,
+  ): Disposable
+  health(): RealtimeHealth
+  /**
+   * Moves the clients to other nodes without a gap: takes no new ones, advises each to open its new
+   * connection at its own moment within `over`, and resolves when all have left or the time is over.
+   * Call `close()` afterwards.
+   */
+  drain(options?: DrainOptions): Promise<void>
+  /** Ends every connection with "restart", which clients answer by reconnecting elsewhere, and stops. */
+  close(): Promise<void>
+}

@@ -1,0 +1,67 @@
+import type { ScriptClient } from '@cays/core/redis-script'
+
+/** What this package needs of a Redis client; ioredis 5 and 6, `Redis` and `Cluster`, fit as they are. */
+export interface RedisClient extends ScriptClient {
+  readonly status: string
+  readonly isCluster: boolean
+  publish(channel: string, message: string): Promise<number>
+  spublish(channel: string, message: string): Promise<number>
+  subscribe(...channels: string[]): Promise<unknown>
+  unsubscribe(...channels: string[]): Promise<unknown>
+  ssubscribe(...channels: string[]): Promise<unknown>
+  sunsubscribe(...channels: string[]): Promise<unknown>
+  ping(): Promise<string>
+  duplicate(...args: never[]): unknown
+  on(event: string, listener: (...args: never[]) => void): unknown
+  disconnect(reconnect?: boolean): void
+}
+
+const RETRY = (times: number): number => Math.random() * Math.min(1_000, 50 * 2 ** Math.min(times, 6))
+
+/**
+ * A connection of our own, with the address and credentials of the user's client and our rules: it never
+ * sends a command twice by itself, never queues while down, and never stops reconnecting.
+ */
+export function ownConnection(client: RedisClient, role: string): RedisClient {
+  const connection = {
+    connectionName: `cays-realtime:${role}`,
+    autoResendUnfulfilledCommands: false,
+    autoResubscribe: false,
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: null,
+    connectTimeout: 5_000,
+    keyPrefix: '',
+    lazyConnect: false,
+  }
+  const args = client.isCluster
+    ? [
+        [],
+        {
+          redisOptions: connection,
+          enableOfflineQueue: false,
+          shardedSubscribers: role === 'subscriber',
+          clusterRetryStrategy: RETRY,
+          lazyConnect: false,
+        },
+      ]
+    : [{ ...connection, retryStrategy: RETRY }]
+  const own = client.duplicate(...(args as never[])) as RedisClient
+  // State is told through health(); an unhandled 'error' would end the process.
+  own.on('error', () => {})
+  return own
+}
+
+/** How a failed command may be treated. */
+export type RedisFailure = 'unavailable' | 'no-script' | 'refused'
+
+/** Errors of a server that is starting, failing over or moving slots pass; connection errors too. */
+export function failureOf(error: unknown): RedisFailure {
+  if (!(error instanceof Error)) return 'unavailable'
+  if (/^NOSCRIPT|RUNID mismatch/.test(error.message)) return 'no-script'
+  if (error.name !== 'ReplyError') return 'unavailable'
+  return /^(LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|NOREPLICAS|UNBLOCKED|MOVED|ASK)\b/.test(
+    error.message,
+  )
+    ? 'unavailable'
+    : 'refused'
+}

@@ -1,0 +1,67 @@
+import { hashSlot } from '@cays/core/redis-script'
+
+const PARTITIONS = 128
+const SLOTS_PER_PARTITION = 16_384 / PARTITIONS
+
+/** The keys and the channel of one room; all in one cluster slot. */
+export interface RoomKeys {
+  readonly meta: string
+  readonly stream: string
+  readonly channel: string
+  /** Keys of one slot share it. */
+  readonly tag: string
+  /** Key that remembers an idempotency key. */
+  idempotency(key: string): string
+}
+
+/** Names the keys of rooms, and finds the room of a channel. */
+export interface KeySpace {
+  keys(room: string): RoomKeys
+  roomOf(channel: string): string | undefined
+}
+
+/**
+ * Rooms are spread over 128 partitions, each with a hash tag in its own range of 128 slots: a cluster of
+ * any size then holds about the same number of partitions per node, and a node needs few shard connections.
+ */
+export function keySpace(prefix: string): KeySpace {
+  const tags = balancedTags()
+  const channelOf = new RegExp(`^${prefix.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}:\\{[^}]*\\}:c:([\\s\\S]*)$`)
+  return {
+    keys(room) {
+      const tag = `{${tags[partitionOf(room)]}}`
+      const at = `${prefix}:${tag}`
+      return {
+        tag,
+        meta: `${at}:m:${room}`,
+        stream: `${at}:s:${room}`,
+        channel: `${at}:c:${room}`,
+        idempotency: (key) => `${at}:i:${room}:${key}`,
+      }
+    },
+    roomOf: (channel) => channelOf.exec(channel)?.[1],
+  }
+}
+
+function partitionOf(room: string): number {
+  // FNV-1a, 32 bit: cheap, and even enough over 128 buckets.
+  let hash = 0x811c9dc5
+  for (let i = 0; i < room.length; i++) {
+    hash ^= room.charCodeAt(i)
+    hash = Math.imul(hash, 0x01000193)
+  }
+  return (hash >>> 0) % PARTITIONS
+}
+
+function balancedTags(): readonly string[] {
+  const tags: string[] = new Array(PARTITIONS)
+  let missing = PARTITIONS
+  for (let candidate = 0; missing > 0; candidate++) {
+    const tag = candidate.toString(36)
+    const partition = Math.floor(hashSlot(tag) / SLOTS_PER_PARTITION)
+    if (tags[partition] !== undefined) continue
+    tags[partition] = tag
+    missing--
+  }
+  return tags
+}

@@ -1,0 +1,108 @@
+import type { Broker } from './broker.ts'
+import type { Contract, EventInput, EventName, RoomParams, RoomPattern } from './contract.ts'
+import { RealtimeError } from './errors.ts'
+import type { Position } from './protocol.ts'
+import type { PublishQueue } from './publish-queue.ts'
+import { encodeEvent, type RoomAddress, type RoomRegistry } from './room-registry.ts'
+
+export interface PublishOptions {
+  /**
+   * Two publishes to one room with the same key are one, within `idempotencyWindow`. Without a key each
+   * publish is its own, and still stored at most once however often Redis has to be asked.
+   */
+  readonly idempotencyKey?: string
+  readonly signal?: AbortSignal
+}
+
+/** A room to publish to; holds no connection and may be thrown away. */
+export interface PublishingRoom<Events> {
+  /**
+   * Resolves with the message's position once Redis has stored it; an ephemeral event's offset is 0.
+   *
+   * Publishes of one process to one room keep their order. After `REALTIME_ERR_UNAVAILABLE` the message may
+   * or may not be stored; repeat with the same `idempotencyKey`. Aborting does not take back what was sent.
+   */
+  publish<Name extends EventName<Events>>(
+    event: Name,
+    data: EventInput<Events, Name>,
+    options?: PublishOptions,
+  ): Promise<Position>
+  /** Where the room stands now: read it before the state you hand to a client, and hand both over. */
+  position(): Promise<Position>
+}
+
+export interface Publishing<C extends Contract> {
+  room<Pattern extends RoomPattern<C>>(
+    pattern: Pattern,
+    ...params: ParamsArgument<Pattern>
+  ): PublishingRoom<C['rooms'][Pattern]>
+}
+
+/** Parameters are left out for a pattern that has none. */
+export type ParamsArgument<Pattern extends string> = string extends Pattern
+  ? [params?: Readonly<Record<string, string | number>>]
+  : keyof RoomParams<Pattern> extends never
+    ? [params?: RoomParams<Pattern>]
+    : [params: RoomParams<Pattern>]
+
+/** How long an automatic key is remembered: longer than a publish may be retried. */
+const RETRY_WINDOW = 30_000
+const MAX_KEY = 256
+
+export class RoomPublisher {
+  readonly #broker: Broker
+  readonly #queue: PublishQueue
+  readonly #window: number
+
+  constructor(broker: Broker, queue: PublishQueue, window: number) {
+    this.#broker = broker
+    this.#queue = queue
+    this.#window = window
+  }
+
+  async publish(
+    address: RoomAddress,
+    event: string,
+    data: unknown,
+    options: PublishOptions = {},
+  ): Promise<Position> {
+    const { idempotencyKey, signal } = options
+    if (idempotencyKey !== undefined && (idempotencyKey === '' || idempotencyKey.length > MAX_KEY)) {
+      throw new RealtimeError('REALTIME_ERR_TOO_LARGE', `an idempotencyKey has 1 to ${MAX_KEY} characters`)
+    }
+    const encoded = await encodeEvent(address.contract, event, data)
+    signal?.throwIfAborted()
+    if (encoded.ephemeral) {
+      await this.#broker.send(address.key, encoded.text)
+      return { epoch: '', offset: 0 }
+    }
+    const item =
+      idempotencyKey === undefined
+        ? { text: encoded.text, key: this.#queue.uniqueKey(), window: RETRY_WINDOW }
+        : { text: encoded.text, key: `k:${idempotencyKey}`, window: this.#window }
+    return await this.#queue.publish(address.key, address.spec, item, signal)
+  }
+
+  async position(address: RoomAddress): Promise<Position> {
+    const { epoch, top } = await this.#broker.read(address.key, address.spec, undefined)
+    return { epoch, offset: top }
+  }
+
+  bind(address: RoomAddress): PublishingRoom<never> {
+    return {
+      publish: (event: string, data: unknown, options?: PublishOptions) =>
+        this.publish(address, event, data, options),
+      position: () => this.position(address),
+    }
+  }
+}
+
+/** Publishing by pattern, for createRealtime and createPublisher alike. */
+export function publishingRoom(
+  publisher: RoomPublisher,
+  registry: RoomRegistry,
+  pattern: string,
+  params: Readonly<Record<string, unknown>> | undefined,
+): PublishingRoom<never> {
+  return publisher.bind(registry.address(pattern, params))
+}

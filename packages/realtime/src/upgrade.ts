@@ -1,0 +1,63 @@
+import type { Server as HttpServer, IncomingMessage } from 'node:http'
+import type { Server as HttpsServer } from 'node:https'
+import type { Duplex } from 'node:stream'
+import { type WebSocket, WebSocketServer } from 'ws'
+import { SUBPROTOCOL } from './protocol.ts'
+
+export interface UpgradeOptions {
+  readonly path: string
+  readonly origins: readonly string[] | 'any'
+  readonly payload: number
+  readonly opened: (socket: WebSocket, stream: Duplex, request: IncomingMessage) => void
+}
+
+/**
+ * Takes the WebSocket upgrades of one path of an HTTP server; upgrades of other paths are left to others.
+ * A page of a foreign origin gets 403 before any socket exists.
+ */
+export function attachUpgrade(server: HttpServer | HttpsServer, options: UpgradeOptions): Disposable {
+  const { path, origins, payload, opened } = options
+  const sockets = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    perMessageDeflate: false,
+    maxPayload: payload,
+    maxFragments: 128,
+    maxBufferedChunks: 512,
+    handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
+  } as ConstructorParameters<typeof WebSocketServer>[0])
+  const upgrade = (request: IncomingMessage, stream: Duplex, head: Buffer) => {
+    if (pathOf(request) !== path) return
+    const refusal = refusalOf(request, origins)
+    if (refusal !== undefined) {
+      refuse(stream, refusal)
+      return
+    }
+    sockets.handleUpgrade(request, stream, head, (socket) => opened(socket, stream, request))
+  }
+  server.on('upgrade', upgrade)
+  return {
+    [Symbol.dispose]() {
+      server.off('upgrade', upgrade)
+    },
+  }
+}
+
+function refusalOf(request: IncomingMessage, origins: readonly string[] | 'any'): string | undefined {
+  const { origin } = request.headers
+  if (origins !== 'any' && origin !== undefined && !origins.includes(origin)) return '403 Forbidden'
+  const offered = request.headers['sec-websocket-protocol'] ?? ''
+  const supported = offered.split(',').some((protocol) => protocol.trim() === SUBPROTOCOL)
+  return supported ? undefined : '400 Bad Request'
+}
+
+function pathOf(request: IncomingMessage): string {
+  const url = request.url ?? ''
+  const query = url.indexOf('?')
+  return query === -1 ? url : url.slice(0, query)
+}
+
+function refuse(stream: Duplex, status: string): void {
+  stream.on('error', () => {})
+  stream.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+}

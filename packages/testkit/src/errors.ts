@@ -1,4 +1,5 @@
 import { CaysError, type CaysErrorOptions, type ErrorTable } from '@cays/core/error'
+import { OptionReader } from '@cays/core/options'
 
 /** Every code that this package throws. */
 export const TESTKIT_ERRORS = {
@@ -43,4 +44,9 @@ export class TestkitError extends CaysError<TestkitErrorCode> {
   constructor(code: TestkitErrorCode, message: string, options: CaysErrorOptions = {}) {
     super(code, message, { retryable: TESTKIT_ERRORS[code].retryable, ...options })
   }
+}
+
+/** Reads the options of `subject`, and throws `TESTKIT_ERR_OPTIONS` at the first that is wrong. */
+export function optionReader(subject: string): OptionReader {
+  return new OptionReader(subject, (message) => new TestkitError('TESTKIT_ERR_OPTIONS', message))
 }

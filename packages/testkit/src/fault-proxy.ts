@@ -2,8 +2,7 @@ import type { Server, Socket } from 'node:net'
 import { createServer } from 'node:net'
 import type { Duration } from '@cays/core/duration'
 import type { Lifecycle } from '@cays/core/lifecycle'
-import { OptionReader } from '@cays/core/options'
-import { TestkitError } from './errors.ts'
+import { optionReader } from './errors.ts'
 import { type Direction, FaultConnection } from './fault-connection.ts'
 import { type LaneFaults, NO_FAULTS } from './fault-lane.ts'
 import { freePort } from './ports.ts'
@@ -186,7 +185,7 @@ export class FaultProxy implements AsyncDisposable {
 }
 
 function resolved(faults: Faults): Partial<LaneFaults> {
-  const read = new OptionReader('faults', (message) => new TestkitError('TESTKIT_ERR_OPTIONS', message))
+  const read = optionReader('faults')
   read.known(faults, ['latency', 'jitter', 'bandwidth', 'drip', 'blackhole', 'cutAfter'])
   const { latency, jitter, bandwidth, drip, blackhole, cutAfter } = faults
   const none = NO_FAULTS

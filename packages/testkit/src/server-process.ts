@@ -37,8 +37,8 @@ export class ServerProcess {
     } finally {
       closeSync(log)
     }
-    this.#child.once('error', (error) => {
-      this.#failure = error
+    this.#child.on('error', (error) => {
+      if (this.#child.pid === undefined) this.#failure = error
     })
     superviseChild(this.#child, { stopSignal: command.stopSignal, killAfter: 3_000 })
   }

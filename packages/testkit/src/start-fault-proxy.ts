@@ -1,6 +1,6 @@
 import { Lifecycle } from '@cays/core/lifecycle'
-import { OptionReader } from '@cays/core/options'
-import { TestkitError } from './errors.ts'
+import type { OptionReader } from '@cays/core/options'
+import { optionReader, TestkitError } from './errors.ts'
 import { FaultProxy, type Faults } from './fault-proxy.ts'
 
 /** Where the proxy leads: a URL with a host and port, or the two (`host` is 127.0.0.1 unless given). */
@@ -41,10 +41,7 @@ export async function startFaultProxy(
   target: FaultProxyTarget,
   options: FaultProxyOptions = {},
 ): Promise<FaultProxy> {
-  const read = new OptionReader(
-    'startFaultProxy',
-    (message) => new TestkitError('TESTKIT_ERR_OPTIONS', message),
-  )
+  const read = optionReader('startFaultProxy')
   const { capacity, random = Math.random, ...faults } = options
   const lifecycle = new Lifecycle({
     closed: () => new TestkitError('TESTKIT_ERR_CLOSED', 'the fault proxy is closed'),

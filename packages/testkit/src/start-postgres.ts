@@ -1,7 +1,6 @@
 import { rmSync } from 'node:fs'
 import { Lifecycle } from '@cays/core/lifecycle'
-import { OptionReader } from '@cays/core/options'
-import { TestkitError } from './errors.ts'
+import { optionReader, TestkitError } from './errors.ts'
 import { superviseFolder } from './guardian.ts'
 import { PostgresCluster, type SynchronousOptions } from './postgres-cluster.ts'
 import { findPostgres } from './postgres-installation.ts'
@@ -103,10 +102,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
 }
 
 function readOptions(options: PostgresOptions) {
-  const read = new OptionReader(
-    'startPostgres',
-    (message) => new TestkitError('TESTKIT_ERR_OPTIONS', message),
-  )
+  const read = optionReader('startPostgres')
   read.known(options, ['replicas', 'version', 'settings', 'synchronous', 'logStatements', 'signal'])
   const { version, settings = {}, synchronous = false, signal } = options
   if (version !== undefined) read.integer('version', version, 0, { min: 15, max: 99 })

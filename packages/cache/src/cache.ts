@@ -1,6 +1,8 @@
 import type { EventSource } from '@cays/core/events'
 import type { Closeable } from '@cays/core/lifecycle'
+import type { BatchContext } from './batch.ts'
 import type { Reach } from './fleet.ts'
+import type { CacheKey } from './key.ts'
 import type { Memoized, MemoizeOptions } from './memoize.ts'
 import type { GetOrSetOptions, Loader, SetOptions } from './plan.ts'
 import type { Space, SpaceOptions } from './space.ts'
@@ -75,14 +77,24 @@ export interface Cache extends Closeable, EventSource<CacheEvents> {
     options?: { readonly signal?: AbortSignal | undefined },
   ): Promise<ReadonlyMap<string, T>>
 
+  /**
+   * As `getOrSet` for many keys: one value per key, in their order. `loadMany` gets the keys that nobody in the
+   * fleet has or loads, in one call or a few, and returns one value per key in the order it was given them.
+   */
+  getOrSetMany<T>(
+    keys: readonly string[],
+    loadMany: (keys: readonly string[], context: BatchContext) => readonly T[] | PromiseLike<readonly T[]>,
+    options?: GetOrSetOptions,
+  ): Promise<T[]>
+
   /** Caches a value you already have, and voids loads of that key under way anywhere. */
   set(key: string, value: unknown, options?: SetOptions): Promise<Reach>
 
   /** The value is wrong: nobody gets it again. See {@link Reach} for when that holds where. */
-  invalidate(keys: string | readonly string[]): Promise<Reach>
+  invalidate(keys: CacheKey | readonly CacheKey[]): Promise<Reach>
 
   /** The value is old: the next read loads it anew, `staleWhileRevalidate` and `grace` may still serve it. */
-  expire(keys: string | readonly string[]): Promise<Reach>
+  expire(keys: CacheKey | readonly CacheKey[]): Promise<Reach>
 
   /** Invalidates every value that carries any of these tags. */
   invalidateTags(tags: string | readonly string[]): Promise<Reach>

@@ -1,11 +1,12 @@
 import { Events } from '@cays/core/events'
 import { Lifecycle } from '@cays/core/lifecycle'
+import { Batch, type BatchContext } from './batch.ts'
 import type { Cache, CacheEvents, CacheHealth } from './cache.ts'
 import { encode } from './codec.ts'
 import { seal } from './envelope.ts'
 import { CacheError } from './errors.ts'
 import { Fleet, type Reach } from './fleet.ts'
-import { plainKey } from './key.ts'
+import { type CacheKey, plainKey } from './key.ts'
 import { type Memoized, type MemoizeOptions, memoizeWith } from './memoize.ts'
 import { MemoryTier } from './memory-tier.ts'
 import { type CacheOptions, readOptions, type Settings } from './options.ts'
@@ -107,9 +108,9 @@ class TwoTierCache implements Cache {
       peek: <T>(key: string) => this.#hit(key)?.value as T | undefined,
       getMany: <T>(keys: readonly string[], options?: CallOptions) => this.#getMany<T>(keys, options),
       set: (key, value, options) => this.#set(key, value, options),
-      invalidate: (keys) => this.#write({ kind: 'invalidate', names: listOf(keys) }),
-      expire: (keys) => this.#write({ kind: 'expire', names: listOf(keys) }),
-      invalidateTags: (tags) => this.#write({ kind: 'tags', names: listOf(tags) }),
+      invalidate: (keys) => this.#write({ kind: 'invalidate', names: keys }),
+      expire: (keys) => this.#write({ kind: 'expire', names: keys }),
+      invalidateTag: (tag) => this.#write({ kind: 'tags', names: [tag] }),
     }
   }
 
@@ -168,6 +169,24 @@ class TwoTierCache implements Cache {
     })
   }
 
+  async getOrSetMany<T>(
+    keys: readonly string[],
+    loadMany: (keys: readonly string[], context: BatchContext) => readonly T[] | PromiseLike<readonly T[]>,
+    options?: GetOrSetOptions,
+  ): Promise<T[]> {
+    const batch = new Batch(loadMany, this.#settings.freshness.timeout)
+    const plain = options?.tags ? withPlainTags(options) : options
+    const stored = keys.map(plainKey)
+    const found = await this.#getMany<T>([...new Set(stored)], options)
+    return await Promise.all(
+      stored.map((key, i) =>
+        found.has(key)
+          ? (found.get(key) as T)
+          : this.#getOrSet<T>(key, () => batch.load(keys[i] as string), plain),
+      ),
+    )
+  }
+
   set(key: string, value: unknown, options?: SetOptions): Promise<Reach> {
     return this.#set(plainKey(key), value, options?.tags ? withPlainTags(options) : options)
   }
@@ -216,12 +235,12 @@ class TwoTierCache implements Cache {
     })
   }
 
-  invalidate(keys: string | readonly string[]): Promise<Reach> {
-    return this.#write({ kind: 'invalidate', names: listOf(keys).map(plainKey) })
+  invalidate(keys: CacheKey | readonly CacheKey[]): Promise<Reach> {
+    return this.#write({ kind: 'invalidate', names: storedKeys(keys) })
   }
 
-  expire(keys: string | readonly string[]): Promise<Reach> {
-    return this.#write({ kind: 'expire', names: listOf(keys).map(plainKey) })
+  expire(keys: CacheKey | readonly CacheKey[]): Promise<Reach> {
+    return this.#write({ kind: 'expire', names: storedKeys(keys) })
   }
 
   invalidateTags(tags: string | readonly string[]): Promise<Reach> {
@@ -342,6 +361,10 @@ class TwoTierCache implements Cache {
   #publishRedis(state: 'down' | 'up'): void {
     if (REDIS.active) REDIS.publish({ instance: this.name, attributes: { 'cache.redis': state } })
   }
+}
+
+function storedKeys(keys: CacheKey | readonly CacheKey[]): readonly string[] {
+  return Array.isArray(keys) ? keys.map(plainKey) : [plainKey(keys as CacheKey)]
 }
 
 function listOf(names: string | readonly string[]): readonly string[] {

@@ -1,6 +1,19 @@
 import { createHash } from 'node:crypto'
 import { CacheUsageError } from './errors.ts'
 
+const STORED: unique symbol = Symbol.for('cays.cache.key') as never
+
+/**
+ * The key of one call of a space, a memoized function or a decorated method, as `keyOf` gives it. Not a string,
+ * so that no string a visitor sends can pass for one.
+ */
+export interface CallKey {
+  readonly [STORED]: string
+}
+
+/** A key of your own, or that of a call. */
+export type CacheKey = string | CallKey
+
 /** Longer keys are replaced by their SHA-256: Redis keys, feed messages and L1 stay small. */
 const MAX_KEY = 300
 const AT = 64
@@ -9,8 +22,12 @@ const AT = 64
  * The stored form of a key the user wrote. Keys of spaces start with a single `@`, so a user's own leading `@`
  * is doubled: no string a visitor can send reaches the entry of a space.
  */
-export function plainKey(key: string): string {
-  if (typeof key !== 'string') throw unusable('a key must be a string')
+export function plainKey(key: CacheKey): string {
+  if (typeof key !== 'string') {
+    const stored = (key as Partial<CallKey> | null)?.[STORED]
+    if (stored === undefined) throw unusable('a key must be a string')
+    return stored
+  }
   if (key.charCodeAt(0) !== AT && key.length <= MAX_KEY) return key
   return shorten(key.charCodeAt(0) === AT ? `@${key}` : key)
 }
@@ -22,6 +39,11 @@ export function callKey(name: string, args: readonly unknown[]): string {
   let text = `@${name}(`
   for (let i = 0; i < args.length; i++) text += i === 0 ? canonical(args[i], 0) : `,${canonical(args[i], 0)}`
   return shorten(`${text})`)
+}
+
+/** Names the call for `cache.invalidate` and the like. */
+export function callKeyOf(name: string, args: readonly unknown[]): CallKey {
+  return { [STORED]: callKey(name, args) }
 }
 
 function shorten(key: string): string {

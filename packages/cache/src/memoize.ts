@@ -1,5 +1,5 @@
 import type { Reach } from './fleet.ts'
-import { callKey, plainKey } from './key.ts'
+import { type CallKey, callKey, callKeyOf, plainKey } from './key.ts'
 import { type FreshnessOptions, readName, refuseUnknown } from './options.ts'
 import type { GetOrSetOptions } from './plan.ts'
 import { type StoredCache, spaceTag } from './space.ts'
@@ -22,7 +22,7 @@ export interface Memoized<Args extends readonly unknown[], T> {
   /** Invalidates the results of all calls. */
   clear(): Promise<Reach>
   /** The cache's own key of a call, for `cache.invalidate` of many at once. */
-  keyOf(...args: Args): string
+  keyOf(...args: Args): CallKey
 }
 
 export function memoizeWith<Args extends readonly unknown[], T>(
@@ -51,10 +51,10 @@ export function memoizeWith<Args extends readonly unknown[], T>(
       policy,
     )
   return Object.assign(call, {
-    keyOf,
+    keyOf: (...args: Args) => callKeyOf(name, key ? key(...args) : args),
     peek: (...args: Args) => cache.peek<T>(keyOf(...args)),
-    invalidate: (...args: Args) => cache.invalidate(keyOf(...args)),
-    expire: (...args: Args) => cache.expire(keyOf(...args)),
-    clear: () => cache.invalidateTags(own),
+    invalidate: (...args: Args) => cache.invalidate([keyOf(...args)]),
+    expire: (...args: Args) => cache.expire([keyOf(...args)]),
+    clear: () => cache.invalidateTag(own),
   })
 }

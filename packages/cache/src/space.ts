@@ -1,7 +1,14 @@
+import { Batch, type BatchContext } from './batch.ts'
 import type { Cache } from './cache.ts'
 import type { Reach } from './fleet.ts'
-import { callKey, plainKey } from './key.ts'
-import { type FreshnessOptions, readName, refuseUnknown } from './options.ts'
+import { type CallKey, callKey, callKeyOf, plainKey } from './key.ts'
+import {
+  DEFAULT_FRESHNESS,
+  type FreshnessOptions,
+  readFreshness,
+  readName,
+  refuseUnknown,
+} from './options.ts'
 import type { LoadContext, SetOptions } from './plan.ts'
 
 type CallOptions = { readonly signal?: AbortSignal | undefined }
@@ -11,8 +18,12 @@ export interface SpaceOptions<Id, T> extends FreshnessOptions {
   readonly name: string
   /** Loads the value of one id. */
   readonly load: (id: Id, context: LoadContext) => T | PromiseLike<T>
-  /** The plain data that identifies an id. @default the id itself */
-  readonly key?: ((id: Id) => unknown) | undefined
+  /** Loads many at once, one value per id in the order of the ids; used by `getMany` for what is not cached. */
+  readonly loadMany?:
+    | ((ids: readonly Id[], context: BatchContext) => readonly T[] | PromiseLike<readonly T[]>)
+    | undefined
+  /** The plain data that identifies an id, as a list of parts. @default the id itself */
+  readonly key?: ((id: Id) => readonly unknown[]) | undefined
   /** Tags of a value. */
   readonly tags?: readonly string[] | ((value: T, id: Id) => readonly string[]) | undefined
 }
@@ -30,18 +41,19 @@ export interface Space<Id, T> {
   /** Invalidates every value of this space. */
   clear(): Promise<Reach>
   /** The cache's own key of an id, for `cache.invalidate` of many kinds at once. */
-  keyOf(id: Id): string
+  keyOf(id: Id): CallKey
 }
 
 /** What a space needs of its cache, on stored keys. */
-export type StoredCache = Pick<
-  Cache,
-  'getOrSet' | 'peek' | 'getMany' | 'set' | 'invalidate' | 'expire' | 'invalidateTags'
->
+export interface StoredCache extends Pick<Cache, 'getOrSet' | 'peek' | 'getMany' | 'set'> {
+  invalidate(keys: readonly string[]): Promise<Reach>
+  expire(keys: readonly string[]): Promise<Reach>
+  invalidateTag(tag: string): Promise<Reach>
+}
 
 export function createSpace<Id, T>(cache: StoredCache, options: SpaceOptions<Id, T>): Space<Id, T> {
-  refuseUnknown(options, ['name', 'load', 'key', 'tags'], 'define')
-  const { name: rawName, load, key, tags, ...freshness } = options
+  refuseUnknown(options, ['name', 'load', 'loadMany', 'key', 'tags'], 'define')
+  const { name: rawName, load, loadMany, key, tags, ...freshness } = options
   const name = readName(rawName, 'define')
   const own = spaceTag(name)
   const policy: SetOptions = {
@@ -49,28 +61,32 @@ export function createSpace<Id, T>(cache: StoredCache, options: SpaceOptions<Id,
     tags: Array.isArray(tags) ? [own, ...tags.map(plainKey)] : [own],
   }
   const tagsOf = typeof tags === 'function' ? tags : undefined
-  const keyOf = (id: Id) => callKey(name, [key ? key(id) : id])
-  const get = (id: Id, call?: CallOptions) =>
+  const keyOf = (id: Id) => callKey(name, key ? key(id) : [id])
+  const read = (id: Id, from: (id: Id, context: LoadContext) => T | PromiseLike<T>, call?: CallOptions) =>
     cache.getOrSet<T>(
       keyOf(id),
       async (context) => {
-        const value = await load(id, context)
+        const value = await from(id, context)
         if (tagsOf) context.tag(...tagsOf(value, id))
         return value
       },
       call?.signal ? { ...policy, signal: call.signal } : policy,
     )
+  const { timeout } = readFreshness(freshness, DEFAULT_FRESHNESS, 'define')
+  // One for all calls of getMany: those of one turn of the event loop share a call of loadMany.
+  const batch = loadMany && new Batch(loadMany, timeout)
+  const fromBatch = batch ? (id: Id) => batch.load(id) : load
   return {
     name,
-    get,
-    keyOf,
+    get: (id, call) => read(id, load, call),
+    keyOf: (id) => callKeyOf(name, key ? key(id) : [id]),
     peek: (id) => cache.peek<T>(keyOf(id)),
     getMany: async (ids, call) => {
-      const found = await cache.getMany<T>(ids.map(keyOf), call)
+      const found = await cache.getMany<T>([...new Set(ids.map(keyOf))], call)
       return await Promise.all(
         ids.map((id) => {
           const at = keyOf(id)
-          return found.has(at) ? (found.get(at) as T) : get(id, call)
+          return found.has(at) ? (found.get(at) as T) : read(id, fromBatch, call)
         }),
       )
     },
@@ -80,7 +96,7 @@ export function createSpace<Id, T>(cache: StoredCache, options: SpaceOptions<Id,
     },
     invalidate: (...ids) => cache.invalidate(ids.map(keyOf)),
     expire: (...ids) => cache.expire(ids.map(keyOf)),
-    clear: () => cache.invalidateTags(own),
+    clear: () => cache.invalidateTag(own),
   }
 }
 

@@ -22,7 +22,7 @@ export default defineConfig({
       project('unit', [
         'packages/*/test/unit/**/*.test.ts',
         'examples/*/test/unit/**/*.test.ts',
-        'test/conventions/**/*.test.ts',
+        'test/{conventions,scripts}/**/*.test.ts',
       ]),
       project('types', [], {
         include: [],

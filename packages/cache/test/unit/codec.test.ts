@@ -65,7 +65,7 @@ describe('the codec', () => {
     }
     class Problem extends Error {}
     const cycle: Record<string, unknown> = {}
-    cycle['self'] = cycle
+    cycle.self = cycle
     for (const bad of [() => 1, Symbol('s'), new User(), new Problem(), cycle, { deep: [new User()] }]) {
       expect(() => encode(bad)).toThrow(expect.objectContaining({ code: 'CACHE_ERR_VALUE' }))
     }

@@ -4,6 +4,11 @@ import { type Cache, createCache } from '../../src/index.ts'
 
 const source = { byId: vi.fn(), byIds: vi.fn() }
 
+interface Order {
+  readonly id: string
+  readonly tenant: string
+}
+
 class Orders {
   readonly cache: Cache
   readonly tenant: string
@@ -15,9 +20,9 @@ class Orders {
 
   @cached((self: Orders) => self.cache, {
     name: 'orders.byId',
-    tags: (order: { tenant: string }, _id: string) => [`tenant:${order.tenant}`],
+    tags: (order: Order, _id: string) => [`tenant:${order.tenant}`],
   })
-  async byId(id: string): Promise<{ id: string; tenant: string }> {
+  async byId(id: string): Promise<Order> {
     source.byId(id)
     return { id, tenant: this.tenant }
   }
@@ -28,7 +33,7 @@ class Orders {
   }
 
   @cachedMany((self: Orders) => self.cache, { name: 'orders.byId' })
-  async byIds(ids: readonly string[]): Promise<{ id: string; tenant: string }[]> {
+  async byIds(ids: readonly string[]): Promise<Order[]> {
     source.byIds(ids)
     return ids.map((id) => ({ id, tenant: this.tenant }))
   }

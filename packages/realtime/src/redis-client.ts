@@ -5,7 +5,7 @@ export interface RedisClient extends ScriptClient {
   readonly status: string
   readonly isCluster: boolean
   publish(channel: string, message: string): Promise<number>
-  spublish(channel: string, message: string): Promise<number>
+  spublish(channel: string, message: string): Promise<unknown>
   subscribe(...channels: string[]): Promise<unknown>
   unsubscribe(...channels: string[]): Promise<unknown>
   ssubscribe(...channels: string[]): Promise<unknown>

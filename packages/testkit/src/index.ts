@@ -26,12 +26,26 @@ export type { R2Permission } from './r2-identity.ts'
 export type { R2Operation } from './r2-operation.ts'
 export type { R2Credentials, R2Options } from './r2-options.ts'
 export type { R2Server } from './r2-server.ts'
-export type { ClusterFailoverOptions, ClusterRedis, ClusterSlots } from './redis-cluster.ts'
-export type { FailoverOptions } from './redis-failover.ts'
+export type { ClusterRedis, ClusterSlots } from './redis-cluster.ts'
+export type { RedisArgument, RedisReply } from './redis-command.ts'
+export type { RedisFailoverOptions } from './redis-failover.ts'
+export type { RedisGroupVerbs } from './redis-group.ts'
 export type { MigrateSlotOptions } from './redis-migrate.ts'
-export type { ClusterRedisOptions, SentinelRedisOptions, StandaloneRedisOptions } from './redis-options.ts'
-export type { RedisSentinel, SentinelRedis } from './redis-sentinel.ts'
-export type { RedisClientType, RedisNode, RedisSettings, RedisVerbs, RestartOptions } from './redis-verbs.ts'
+export type {
+  ClusterRedisOptions,
+  CommonRedisOptions,
+  SentinelRedisOptions,
+  StandaloneRedisOptions,
+} from './redis-options.ts'
+export type { SentinelRedis } from './redis-sentinel.ts'
+export type { RedisSentinel } from './redis-sentinel-process.ts'
+export type {
+  RedisClientType,
+  RedisNode,
+  RedisRestartOptions,
+  RedisSettings,
+  RedisVerbs,
+} from './redis-verbs.ts'
 export type { FaultProxyOptions, FaultProxyTarget } from './start-fault-proxy.ts'
 export { startFaultProxy } from './start-fault-proxy.ts'
 export type { PostgresOptions } from './start-postgres.ts'

@@ -10,9 +10,10 @@ export interface RedisTarget {
   readonly password?: string | undefined
 }
 
+/** One word of a command. */
 export type RedisArgument = string | number | Buffer
 
-/** A reply as text. An error reply is thrown where one command is sent. */
+/** A reply as text; an error reply is thrown instead. */
 export type RedisReply = string | number | null | readonly RedisReply[]
 
 export interface CommandOptions {

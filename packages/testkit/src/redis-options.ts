@@ -3,7 +3,8 @@ import { OptionReader } from '@cays/core/options'
 import { TestkitError } from './errors.ts'
 import type { RedisSettings } from './redis-verbs.ts'
 
-interface CommonRedisOptions {
+/** Options of every mode. */
+export interface CommonRedisOptions {
   /** Asked of every client, and by replicas and sentinels of their primary. */
   readonly password?: string | undefined
   /** Further settings of `redis.conf`, for every server that holds data, e.g. `{ maxmemory: '20mb' }`. */
@@ -12,10 +13,12 @@ interface CommonRedisOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+/** One server, the default. */
 export interface StandaloneRedisOptions extends CommonRedisOptions {
   readonly mode?: 'standalone' | undefined
 }
 
+/** A primary with replicas, watched by sentinels. */
 export interface SentinelRedisOptions extends CommonRedisOptions {
   readonly mode: 'sentinel'
   /** What sentinels call the set-up. @default 'mymaster' */
@@ -28,6 +31,7 @@ export interface SentinelRedisOptions extends CommonRedisOptions {
   readonly downAfter?: Duration | undefined
 }
 
+/** A cluster. */
 export interface ClusterRedisOptions extends CommonRedisOptions {
   readonly mode: 'cluster'
   /** Primaries; the slots are shared out evenly. @default 3 */

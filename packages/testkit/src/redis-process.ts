@@ -4,6 +4,7 @@ import { closeSync, openSync } from 'node:fs'
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { delay, raceDeadline } from '@cays/core/abort'
+import type { Lifecycle } from '@cays/core/lifecycle'
 import { TestkitError } from './errors.ts'
 import { superviseChild } from './guardian.ts'
 import { readProcess } from './process-table.ts'
@@ -12,6 +13,7 @@ import { waitUntil } from './redis-wait.ts'
 
 const START_TIMEOUT = 15_000
 const STOP_TIMEOUT = 10_000
+const PORT_PATIENCE = 3_000
 
 export interface RedisProcessOptions {
   /** Path of the executable. */
@@ -20,8 +22,10 @@ export interface RedisProcessOptions {
   readonly folder: string
   readonly target: RedisTarget
   readonly sentinel?: boolean
-  /** Writes what the process reads at its start; called before each. */
-  readonly prepare: (folder: string) => Promise<void>
+  /** Of the set-up: nothing starts once it closes. */
+  readonly lifecycle: Lifecycle
+  /** Writes `redis.conf` into the folder; called before each start. */
+  readonly configure: () => Promise<void>
 }
 
 /** Thrown when another process listens on the port: take another port. */
@@ -31,6 +35,7 @@ export class PortTaken extends Error {}
 export class RedisProcess {
   readonly #options: RedisProcessOptions
   #child: ChildProcess | undefined
+  #starting: Promise<void> | undefined
   #frozen = false
 
   constructor(options: RedisProcessOptions) {
@@ -46,27 +51,30 @@ export class RedisProcess {
     return this.#frozen ? 'frozen' : 'running'
   }
 
-  async start(signal?: AbortSignal): Promise<void> {
-    if (this.#child) return
-    // The fork of a killed server may hold its lock, and its port may linger, for a moment.
-    const patience = performance.now() + 3_000
-    for (;;) {
-      try {
-        return await this.#launch(signal)
-      } catch (error) {
-        if (!(error instanceof PortTaken) || performance.now() > patience) throw error
-        await delay(100, { signal })
+  /** The first start: throws {@link PortTaken} at once when somebody was faster, and gives up with the signal. */
+  launch(signal: AbortSignal | undefined): Promise<void> {
+    return this.#once(() => this.#launch(signal))
+  }
+
+  /** Does nothing if it runs. */
+  start(): Promise<void> {
+    return this.#once(async () => {
+      // The fork of a killed server may hold its lock, and somebody its port, for a moment.
+      const end = performance.now() + PORT_PATIENCE
+      for (;;) {
+        try {
+          return await this.#launch(undefined)
+        } catch (error) {
+          if (!(error instanceof PortTaken)) throw error
+          if (performance.now() > end) throw taken(this.#options.target)
+        }
+        await delay(100)
       }
-    }
+    })
   }
 
-  /** One attempt; throws {@link PortTaken} at once when the port is not free. */
-  async launch(signal?: AbortSignal): Promise<void> {
-    if (!this.#child) await this.#launch(signal)
-  }
-
-  async kill(): Promise<void> {
-    await this.#end('SIGKILL')
+  kill(): Promise<void> {
+    return this.#end('SIGKILL')
   }
 
   async stop(): Promise<void> {
@@ -75,25 +83,47 @@ export class RedisProcess {
   }
 
   async freeze(): Promise<void> {
-    const child = this.#mustRun()
-    child.kill('SIGSTOP')
+    this.#mustRun().kill('SIGSTOP')
     this.#frozen = true
     await this.#awaitStopped(true)
   }
 
   async thaw(): Promise<void> {
-    const child = this.#mustRun()
-    child.kill('SIGCONT')
+    this.#mustRun().kill('SIGCONT')
     this.#frozen = false
     await this.#awaitStopped(false)
   }
 
-  async #launch(signal?: AbortSignal): Promise<void> {
-    const { folder, program, sentinel, prepare, target } = this.#options
+  async #once(start: () => Promise<void>): Promise<void> {
+    if (!this.#starting && this.#child) return
+    this.#starting ??= this.#options.lifecycle.run(start).finally(() => {
+      this.#starting = undefined
+    })
+    await this.#starting
+  }
+
+  async #launch(signal: AbortSignal | undefined): Promise<void> {
+    const { folder } = this.#options
     await mkdir(folder, { recursive: true })
-    await prepare(folder)
+    await this.#options.configure()
     signal?.throwIfAborted()
-    const log = openSync(join(folder, 'server.log'), 'w')
+    const child = this.#spawn(join(folder, 'server.log'))
+    try {
+      await waitUntil('a Redis server serves', () => this.#serves(child), {
+        timeout: START_TIMEOUT,
+        every: 6,
+        signal,
+      })
+    } catch (error) {
+      await this.kill()
+      throw error
+    }
+    if (this.#child !== child) throw await this.#diagnosis()
+  }
+
+  #spawn(logFile: string): ChildProcess {
+    const { folder, program, sentinel } = this.#options
+    const log = openSync(logFile, 'w')
     const child = spawn(program, [join(folder, 'redis.conf'), ...(sentinel ? ['--sentinel'] : [])], {
       cwd: folder,
       env: { PATH: process.env.PATH, LC_ALL: 'C' },
@@ -101,47 +131,43 @@ export class RedisProcess {
     })
     superviseChild(child, { stopSignal: 'SIGKILL' })
     closeSync(log)
-    const failed = new Promise<Error>((resolve) => child.once('error', resolve))
-    child.once('exit', () => {
+    const gone = () => {
       if (this.#child === child) this.#child = undefined
-    })
+    }
+    child.once('exit', gone)
+    child.once('error', gone)
+    // A script that is done may end without closing: the guardian sees to the server.
     child.unref()
     this.#child = child
     this.#frozen = false
-    try {
-      await waitUntil('a Redis server serves', () => this.#serves(child), {
-        timeout: START_TIMEOUT,
-        signal,
-        every: 6,
-      })
-    } catch (error) {
-      await this.kill()
-      throw error
-    }
-    if (this.#child === child) return
-    const lines = await readFile(join(folder, 'server.log'), 'utf8')
-    if (/Address already in use|already used by a different/.test(lines)) throw new PortTaken()
-    throw new TestkitError(
-      'TESTKIT_ERR_START_FAILED',
-      `the Redis server on port ${target.port} ended at once: ${lines.trim().split('\n').slice(-5).join(' | ')}`,
-      { cause: child.pid === undefined ? await failed : undefined },
-    )
+    return child
   }
 
-  // Another server may answer on the port while ours is about to fail on it: only the pid tells.
+  // Another server may answer on the port while ours is about to fail on it: only the pid tells. True also when
+  // there is nothing left to wait for.
   async #serves(child: ChildProcess): Promise<boolean> {
-    if (child.pid === undefined || this.#child !== child) {
-      this.#child = undefined
-      return true
-    }
+    if (this.#child !== child) return true
     const info = String(await redisCommand(this.#options.target, ['INFO'], { timeout: 1_000 }))
-    return info.includes(`\nprocess_id:${child.pid}\r`) && !/\nloading:1\r/.test(info)
+    return info.includes(`\nprocess_id:${child.pid}\r`) && !info.includes('\nloading:1\r')
+  }
+
+  async #diagnosis(): Promise<Error> {
+    const { folder, program, target } = this.#options
+    const log = await readFile(join(folder, 'server.log'), 'utf8')
+    if (/Address already in use|already used by a different/.test(log)) return new PortTaken()
+    const reason = / version=[0-6]\./.test(log)
+      ? 'Redis 7 or later is needed'
+      : log.trim().split('\n').slice(-5).join(' | ') || 'it could not be executed'
+    return new TestkitError(
+      'TESTKIT_ERR_START_FAILED',
+      `${program} ended at once on port ${target.port}: ${reason}`,
+    )
   }
 
   async #end(signal: NodeJS.Signals): Promise<void> {
     const child = this.#child
     if (!child) return
-    // The handle is unreferenced, so that a finished script can end; waiting for it has to keep the process up.
+    // See #spawn: while somebody waits for its end, the handle has to keep this process up.
     child.ref()
     const exit = once(child, 'exit')
     child.kill(signal)
@@ -151,14 +177,13 @@ export class RedisProcess {
       child.kill('SIGKILL')
       await exit
     }
-    if (this.#child === child) this.#child = undefined
   }
 
   async #awaitStopped(stopped: boolean): Promise<void> {
-    const { pid } = this.#mustRun()
+    const pid = this.#mustRun().pid ?? 0
     await waitUntil(
       stopped ? 'the server is stopped' : 'the server goes on',
-      async () => pid === undefined || (readProcess(pid)?.state === 'stopped') === stopped,
+      async () => (readProcess(pid)?.state === 'stopped') === stopped,
       { timeout: 2_000, every: 1 },
     )
   }
@@ -167,4 +192,11 @@ export class RedisProcess {
     if (this.#child) return this.#child
     throw new TestkitError('TESTKIT_ERR_STATE', 'this Redis server is down: start it first')
   }
+}
+
+function taken({ port }: RedisTarget): TestkitError {
+  return new TestkitError(
+    'TESTKIT_ERR_START_FAILED',
+    `port ${port} was taken by another process while the server was down`,
+  )
 }

@@ -1,5 +1,6 @@
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Lifecycle } from '@cays/core/lifecycle'
 import { TestkitError } from './errors.ts'
 import { cutAppendOnlyFile } from './redis-aof.ts'
 import {
@@ -11,13 +12,15 @@ import {
   textOf,
 } from './redis-command.ts'
 import { RedisProcess } from './redis-process.ts'
-import type { RedisClientType, RedisNode, RedisSettings, RestartOptions } from './redis-verbs.ts'
+import type { RedisClientType, RedisNode, RedisRestartOptions, RedisSettings } from './redis-verbs.ts'
 import { waitUntil } from './redis-wait.ts'
 
 export interface RedisServerOptions {
   readonly program: string
   readonly folder: string
   readonly port: number
+  /** Of the set-up it belongs to. */
+  readonly lifecycle: Lifecycle
   readonly password: string | undefined
   readonly settings: RedisSettings
   /** More lines for the configuration, asked for at each start: who the primary is by then, for one. */
@@ -39,7 +42,7 @@ export class RedisServer implements RedisNode {
   #settings: RedisSettings
 
   constructor(options: RedisServerOptions) {
-    const { port, password, program, folder } = options
+    const { port, password, program, folder, lifecycle } = options
     this.port = port
     this.url = `redis://${password ? `:${encodeURIComponent(password)}@` : ''}${HOST}:${port}`
     this.#options = options
@@ -48,8 +51,9 @@ export class RedisServer implements RedisNode {
     this.#process = new RedisProcess({
       program,
       folder,
+      lifecycle,
       target: this.#target,
-      prepare: () => this.#writeConfiguration(),
+      configure: () => this.#writeConfiguration(),
     })
   }
 
@@ -62,7 +66,7 @@ export class RedisServer implements RedisNode {
   }
 
   /** The first start: throws `PortTaken` when somebody was faster. */
-  launch(signal?: AbortSignal): Promise<void> {
+  launch(signal: AbortSignal | undefined): Promise<void> {
     return this.#process.launch(signal)
   }
 
@@ -86,7 +90,7 @@ export class RedisServer implements RedisNode {
     return this.#process.thaw()
   }
 
-  async restart({ data = 'aof' }: RestartOptions = {}): Promise<void> {
+  async restart({ data = 'aof' }: RedisRestartOptions = {}): Promise<void> {
     if (typeof data === 'object' && !(Number.isSafeInteger(data.loseLast) && data.loseLast >= 0)) {
       throw new TestkitError('TESTKIT_ERR_OPTIONS', 'restart: loseLast must be a whole number of entries')
     }
@@ -138,8 +142,16 @@ export class RedisServer implements RedisNode {
     this.#users.set(user, [...(this.#users.get(user) ?? []), ...rules])
   }
 
+  /** Where commands go. */
+  get target(): RedisTarget {
+    return this.#target
+  }
+
   // A replica whose login the primary refuses stays cut off, in a cluster too, where REPLICAOF is not allowed.
   async cutReplication(): Promise<void> {
+    if ((await this.info()).get('role') !== 'slave') {
+      throw new TestkitError('TESTKIT_ERR_STATE', 'cutReplication: this server is no replica')
+    }
     await this.command('CONFIG', 'SET', 'masteruser', 'nobody', 'masterauth', 'refused')
     await this.command('CLIENT', 'KILL', 'TYPE', 'master')
     await waitUntil(

@@ -1,6 +1,7 @@
 import type { RedisArgument, RedisReply } from './redis-command.ts'
 
-export interface RestartOptions {
+/** What a restart leaves of the data. */
+export interface RedisRestartOptions {
   /**
    * What the server finds when it comes back after SIGKILL:
    * - `'aof'`: every write it had acknowledged;
@@ -25,7 +26,7 @@ export interface RedisVerbs {
   /** Starts what is down, on the same port with the same data; resolves when it serves. */
   start(): Promise<void>
   /** `kill`, then changes the data as asked, then `start`. The server comes back with another `run_id`. */
-  restart(options?: RestartOptions): Promise<void>
+  restart(options?: RedisRestartOptions): Promise<void>
   /** SIGSTOP: connections stay up and are accepted, nothing is answered. */
   freeze(): Promise<void>
   /** SIGCONT: everything that was sent meanwhile is carried out. */
@@ -53,6 +54,7 @@ export interface RedisVerbs {
   acl(user: string, ...rules: readonly string[]): Promise<void>
 }
 
+/** Lines of `redis.conf` or arguments of `CONFIG SET`: several words stand in one string. */
 export type RedisSettings = Readonly<Record<string, string | number>>
 
 /** One Redis server process on loopback. */

@@ -46,6 +46,7 @@ export async function startRedis(
       program,
       folder,
       port,
+      lifecycle,
       password: read.password,
       settings: read.config,
     })

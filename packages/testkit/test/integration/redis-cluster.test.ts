@@ -1,13 +1,15 @@
 import { Cluster, type Redis } from 'ioredis'
+import { Cluster as Cluster5 } from 'ioredis-5'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ClusterRedis } from '../../src/redis-cluster.ts'
+import { slotOf } from '../../src/redis-slot.ts'
 import { startRedis } from '../../src/start-redis.ts'
 
 let redis: ClusterRedis
 let client: Cluster
 
 beforeAll(async () => {
-  redis = await startRedis({ mode: 'cluster', replicas: 1, password: 'secret' })
+  redis = await startRedis({ mode: 'cluster', replicas: 1, password: 'secret', nodeTimeout: 1_000 })
   client = new Cluster([...redis.nodes], {
     redisOptions: { password: 'secret' },
     clusterRetryStrategy: () => 50,
@@ -32,6 +34,13 @@ describe('a cluster', () => {
     expect(slots.map(({ replicas }) => replicas.length)).toEqual([1, 1, 1])
     expect(new Set(redis.nodes.map(({ url }) => url)).size).toBe(6)
   })
+
+  it.each(['', 'foo', '{foo}', 'a{b}c{d}', '{}x', '{', 'x}{y}', '{{a}}', 'clé'])(
+    'computes the slot of %j as Redis does',
+    async (key) => {
+      expect(slotOf(key)).toBe(await redis.nodes[0]?.command('CLUSTER', 'KEYSLOT', key))
+    },
+  )
 
   it('serves a client on every shard', async () => {
     await Promise.all(Array.from({ length: 100 }, (_, index) => client.set(`key ${index}`, index)))
@@ -86,4 +95,44 @@ describe('a cluster', () => {
     await redis.start()
     expect(await client.get('durable')).toBe('1')
   })
+
+  it('gets another primary for a shard when its own is killed, which comes back as a replica', async () => {
+    await client.set('{shard}durable', 1)
+    const old = await redis.primaryOf('{shard}')
+    const promoted = await redis.failover({ of: '{shard}', cause: 'crash' })
+    expect(promoted).not.toBe(old)
+    expect(await client.get('{shard}durable')).toBe('1')
+    await redis.start()
+    expect((await old.info()).get('master_port')).toBe(String(promoted.port))
+  })
+
+  it('goes on after one node, and after all of them, were frozen', async () => {
+    const [node] = redis.nodes
+    await node?.freeze()
+    expect(node?.state).toBe('frozen')
+    await node?.thaw()
+    await redis.freeze()
+    await redis.thaw()
+    expect(redis.nodes.map(({ state }) => state)).toEqual(redis.nodes.map(() => 'running'))
+    expect(await client.set('key', 'value')).toBe('OK')
+  })
+
+  it('says so when there is no replica to fail over to', async () => {
+    const { replicas } = (await redis.slots())[0] ?? {}
+    await replicas?.[0]?.stop()
+    await expect(redis.failover()).rejects.toMatchObject({ code: 'TESTKIT_ERR_STATE' })
+    await redis.start()
+  })
+})
+
+it('serves ioredis 5, which follows a slot to its new place', async () => {
+  await using plain = await startRedis({ mode: 'cluster' })
+  const other = new Cluster5([...plain.nodes])
+  await other.set('key', 'value')
+  const from = await plain.primaryOf('key')
+  const to = plain.nodes.find((node) => node !== from)
+  if (!to) throw new Error('a cluster of one')
+  await plain.migrateSlot('key', to)
+  expect(await other.get('key')).toBe('value')
+  other.disconnect()
 })

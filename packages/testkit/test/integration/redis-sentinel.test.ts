@@ -1,39 +1,87 @@
 import { Redis } from 'ioredis'
+import { Redis as Redis5 } from 'ioredis-5'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { SentinelRedis } from '../../src/redis-sentinel.ts'
 import { startRedis } from '../../src/start-redis.ts'
 
-let redis: SentinelRedis
-let client: Redis
+describe.each([
+  ['ioredis 6', Redis],
+  ['ioredis 5', Redis5 as unknown as typeof Redis],
+])('a primary watched by sentinels, seen by %s', (_, Client) => {
+  let redis: SentinelRedis
+  let client: Redis
 
-beforeAll(async () => {
-  redis = await startRedis({ mode: 'sentinel', password: 'secret' })
-  client = new Redis({
-    sentinels: [...redis.sentinels],
-    name: redis.name,
-    password: 'secret',
-    sentinelRetryStrategy: () => 50,
-    retryStrategy: () => 50,
+  beforeAll(async () => {
+    redis = await startRedis({ mode: 'sentinel', password: 'se cr"et', replicas: 2 })
+    client = new Client({
+      sentinels: [...redis.sentinels],
+      name: redis.name,
+      password: 'se cr"et',
+      sentinelRetryStrategy: () => 50,
+      retryStrategy: () => 50,
+      maxRetriesPerRequest: null,
+    })
+    client.on('error', () => {})
   })
-  client.on('error', () => {})
-})
 
-afterAll(async () => {
-  client.disconnect()
-  await redis.close()
-})
+  afterAll(async () => {
+    client.disconnect()
+    await redis.close()
+  })
 
-describe('a primary watched by sentinels', () => {
-  it('is found by a client through the sentinels', async () => {
+  it('is found through the sentinels', async () => {
     expect(await client.set('key', 'value')).toBe('OK')
     expect(await redis.primary()).toBe(redis.nodes[0])
   })
 
-  it('loses on purpose what a lagging replica never saw', async () => {
+  it('loses on purpose what lagging replicas never saw, and nothing else', async () => {
     await client.set('kept', 1)
+    const old = await redis.primary()
     const promoted = await redis.failover({ lagging: () => client.set('lost', 1) })
-    expect(promoted).toBe(redis.nodes[1])
+    expect(promoted).not.toBe(old)
     expect(await client.mget('kept', 'lost')).toEqual(['1', null])
-    expect((await redis.nodes[0]?.info())?.get('role')).toBe('slave')
+    expect((await old.info()).get('role')).toBe('slave')
   })
+
+  it('gets another primary when its own is killed, which comes back as a replica', async () => {
+    await client.set('durable', 1)
+    const old = await redis.primary()
+    const promoted = await redis.failover({ cause: 'crash' })
+    expect(old.state).toBe('down')
+    expect(await client.get('durable')).toBe('1')
+    await old.start()
+    await redis.settled()
+    expect((await old.info()).get('master_port')).toBe(String(promoted.port))
+  })
+
+  it('loses connections of clients, not those of sentinels', async () => {
+    const subscriber = client.duplicate()
+    subscriber.on('error', () => {})
+    await subscriber.subscribe('channel')
+    expect(await redis.killClients('pubsub')).toBe(1)
+    subscriber.disconnect()
+  })
+
+  it('evicts from the primary and with it from the replicas', async () => {
+    await client.set('evicted', 1)
+    expect(await redis.evict('evicted')).toBe(1)
+    expect(await client.get('evicted')).toBeNull()
+  })
+
+  it('comes back whole after all that hold data were killed', async () => {
+    await client.set('durable', 2)
+    await redis.restart()
+    expect(await client.get('durable')).toBe('2')
+  })
+})
+
+it('lets sentinels die and come back', async () => {
+  await using redis = await startRedis({ mode: 'sentinel' })
+  const [first, second] = redis.sentinels
+  await first?.kill()
+  await second?.freeze()
+  expect(await redis.primary()).toBe(redis.nodes[0])
+  await second?.thaw()
+  await first?.start()
+  expect(await first?.command('SENTINEL', 'CKQUORUM', 'mymaster')).toContain('OK')
 })

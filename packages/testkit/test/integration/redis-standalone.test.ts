@@ -1,22 +1,26 @@
 import { Redis } from 'ioredis'
+import { Redis as Redis5 } from 'ioredis-5'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type StandaloneRedis, startRedis } from '../../src/start-redis.ts'
 
-let redis: StandaloneRedis
-let client: Redis
+describe.each([
+  ['ioredis 6', Redis],
+  ['ioredis 5', Redis5 as unknown as typeof Redis],
+])('one Redis server, seen by %s', (_, Client) => {
+  let redis: StandaloneRedis
+  let client: Redis
 
-beforeAll(async () => {
-  redis = await startRedis()
-  client = new Redis(redis.url, { retryStrategy: () => 20 })
-  client.on('error', () => {})
-})
+  beforeAll(async () => {
+    redis = await startRedis()
+    client = new Client(redis.url, { retryStrategy: () => 20 })
+    client.on('error', () => {})
+  })
 
-afterAll(async () => {
-  client.disconnect()
-  await redis.close()
-})
+  afterAll(async () => {
+    client.disconnect()
+    await redis.close()
+  })
 
-describe('one Redis server', () => {
   it('keeps every acknowledged write through SIGKILL, and comes back as another run', async () => {
     await client.flushall()
     await Promise.all(Array.from({ length: 500 }, (_, index) => client.set(`key ${index}`, index)))
@@ -53,7 +57,7 @@ describe('one Redis server', () => {
   })
 
   it('accepts connections and answers nothing while it is frozen', async () => {
-    const mute = new Redis(redis.url, { commandTimeout: 100, lazyConnect: true, retryStrategy: null })
+    const mute = new Client(redis.url, { commandTimeout: 100, lazyConnect: true, retryStrategy: null })
     mute.on('error', () => {})
     await mute.connect()
     await redis.freeze()
@@ -71,7 +75,7 @@ describe('one Redis server', () => {
   })
 
   it('breaks the connections of one type and counts them', async () => {
-    const subscriber = new Redis(redis.url, { protocol: 2, retryStrategy: null })
+    const subscriber = new Client(redis.url, { retryStrategy: null })
     const ended = new Promise((resolve) => subscriber.once('end', resolve))
     await subscriber.subscribe('channel')
     expect(await redis.killClients('pubsub')).toBe(1)
@@ -89,10 +93,10 @@ describe('one Redis server', () => {
 
   it('keeps settings and users through restarts', async () => {
     await redis.config({ maxmemory: '64mb', 'notify-keyspace-events': 'KEA' })
-    await redis.acl('app', 'on', '>secret word'.replace(' ', '-'), '~*', '&*', '+@all', '-@scripting')
+    await redis.acl('app', 'on', '>secret-word', '~*', '&*', '+@all', '-@scripting')
     await redis.restart()
     expect(await client.config('GET', 'maxmemory')).toEqual(['maxmemory', String(64 * 1024 * 1024)])
-    const app = new Redis(redis.url, { username: 'app', password: 'secret-word' })
+    const app = new Client(redis.url, { username: 'app', password: 'secret-word' })
     await expect(app.eval('return 1', 0)).rejects.toThrow('NOPERM')
     app.disconnect()
   })

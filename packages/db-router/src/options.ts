@@ -1,0 +1,250 @@
+import type { Duration } from '@cays/core/duration'
+import { OptionReader } from '@cays/core/options'
+import type { PoolConfig } from 'pg'
+import { UsageError } from './errors.ts'
+
+/** How fresh a read has to be. */
+export type Consistency = 'strong' | 'session' | 'bounded' | 'eventual'
+/** Where a statement may run: decided by its text, or as the caller says. */
+export type Route = 'auto' | 'primary' | 'replica'
+
+export interface ServerOptions {
+  /** `postgres://user@host:port/database`, of one server: not of a load balancer, whose answers prove nothing. */
+  readonly url: string
+  /** Share of reads relative to the others. @default 1 */
+  readonly weight?: number
+}
+
+export interface HealthOptions {
+  /** Time between two probes of one server; varied by 10 % so that servers are not probed in step. @default '1s' */
+  readonly interval?: Duration
+  /** How long a probe may take. @default 400 */
+  readonly timeout?: Duration
+  /** Good probes in a row before a server that was down is used again. @default 2 */
+  readonly rise?: number
+  /** Failed probes in a row before a server counts as down. @default 2 */
+  readonly fall?: number
+}
+
+export interface WaitOptions {
+  /** How long a read may wait for a replica to reach what the session has seen. @default 50 */
+  readonly budget?: Duration
+  /** Where the read goes when the budget is spent. @default 'primary' */
+  readonly otherwise?: 'primary' | 'error'
+}
+
+export interface FallbackOptions {
+  /** Share of the primary's connections that reads without a replica may use, 0 to 1. @default 0.5 */
+  readonly share?: number
+  /** Reads that may wait for such a connection before more are shed. @default 1000 */
+  readonly queue?: number
+}
+
+export interface BufferOptions {
+  /** How long statements wait for a primary, counted from the moment it was lost. @default '10s' */
+  readonly window?: Duration
+  /** Statements that may wait at once. @default 1000 */
+  readonly size?: number
+}
+
+export interface BookmarkOptions {
+  /** Signs bookmarks, so that clients can carry them: at least 16 characters, the same on every node. */
+  readonly secret: string
+  /** How long a bookmark counts. Must not be shorter than `maxStaleness`. @default '30s' */
+  readonly ttl?: Duration
+}
+
+export interface FunctionOptions {
+  /** Functions of yours that must run on the primary, by name without schema. */
+  readonly primary?: readonly string[]
+  /** Functions of yours that only read, by name without schema, though Postgres calls them volatile. */
+  readonly replica?: readonly string[]
+}
+
+export interface RouterOptions {
+  /** The server expected to take writes. Which one really does is observed, not configured. */
+  readonly primary: string | ServerOptions
+  readonly replicas?: readonly (string | ServerOptions)[]
+  /**
+   * Settings of `pg.Pool`, applied to the pool of each server. `max` is per server.
+   * `connectionTimeoutMillis` defaults to 5000 here.
+   */
+  readonly pool?: PoolConfig
+  /** `explicit` sends everything to the primary unless the call says `route: 'replica'`. @default 'auto' */
+  readonly routing?: 'auto' | 'explicit'
+  /** @default 'session' */
+  readonly consistency?: Consistency
+  /** A replica further behind serves no reads unless asked by name. @default '30s' */
+  readonly maxStaleness?: Duration
+  readonly wait?: WaitOptions
+  /** Reads on the primary while no replica can serve them; `false` refuses them. */
+  readonly fallback?: FallbackOptions | false
+  readonly health?: HealthOptions
+  readonly buffer?: BufferOptions
+  /** How often a read is tried in all, each time on another server if there is one. @default 3 */
+  readonly readAttempts?: number
+  readonly functions?: FunctionOptions
+  readonly bookmark?: BookmarkOptions
+  /** Label of this instance in telemetry. @default 'default' */
+  readonly name?: string
+}
+
+export interface ServerSettings {
+  readonly url: string
+  readonly weight: number
+}
+
+/** The options with every default filled in; times in milliseconds. */
+export interface Settings {
+  readonly name: string
+  readonly servers: readonly ServerSettings[]
+  readonly pool: PoolConfig
+  readonly routing: 'auto' | 'explicit'
+  readonly consistency: Consistency
+  readonly maxStaleness: number
+  readonly wait: { readonly budget: number; readonly otherwise: 'primary' | 'error' }
+  readonly fallback: { readonly share: number; readonly queue: number } | false
+  readonly health: {
+    readonly interval: number
+    readonly timeout: number
+    readonly rise: number
+    readonly fall: number
+  }
+  readonly buffer: { readonly window: number; readonly size: number }
+  readonly readAttempts: number
+  readonly functions: { readonly primary: ReadonlySet<string>; readonly replica: ReadonlySet<string> }
+  readonly bookmark: { readonly secret: string; readonly ttl: number } | undefined
+}
+
+export const CONSISTENCIES: readonly Consistency[] = ['strong', 'session', 'bounded', 'eventual']
+
+export function optionReader(subject: string): OptionReader {
+  return new OptionReader(subject, (message) => new UsageError('DB_ERR_OPTIONS', message))
+}
+
+export function resolveOptions(options: RouterOptions): Settings {
+  const read = optionReader('createRouter')
+  read.known(options, [
+    'primary',
+    'replicas',
+    'pool',
+    'routing',
+    'consistency',
+    'maxStaleness',
+    'wait',
+    'fallback',
+    'health',
+    'buffer',
+    'readAttempts',
+    'functions',
+    'bookmark',
+    'name',
+  ])
+  const replicas = options.replicas ?? []
+  if (!Array.isArray(replicas)) read.fail('replicas must be a list')
+  const servers = [
+    readServer(read, 'primary', read.required('primary', options.primary)),
+    ...replicas.map((replica, index) => readServer(read, `replicas[${index}]`, replica)),
+  ]
+  if (new Set(servers.map((server) => server.url)).size !== servers.length) {
+    read.fail('primary and replicas must be different servers')
+  }
+  const maxStaleness = read.duration('maxStaleness', options.maxStaleness, 30_000, { min: 1 })
+  return {
+    name: read.string('name', options.name, 'default', /^[\w.-]{1,60}$/),
+    servers,
+    pool: readPool(read, options.pool),
+    routing: read.oneOf('routing', options.routing, 'auto', ['auto', 'explicit']),
+    consistency: read.oneOf('consistency', options.consistency, 'session', CONSISTENCIES),
+    maxStaleness,
+    wait: readWait(read, options.wait),
+    fallback: readFallback(read, options.fallback),
+    health: readHealth(read, options.health),
+    buffer: readBuffer(read, options.buffer),
+    readAttempts: read.integer('readAttempts', options.readAttempts, 3, { min: 1, max: 100 }),
+    functions: readFunctions(read, options.functions),
+    bookmark: readBookmark(read, options.bookmark, maxStaleness),
+  }
+}
+
+function readServer(read: OptionReader, path: string, server: string | ServerOptions): ServerSettings {
+  const given: ServerOptions = typeof server === 'string' ? { url: server } : server
+  read.known(given, ['url', 'weight'], path)
+  const url = read.string(`${path}.url`, read.required(`${path}.url`, given.url), '')
+  if (!/^postgres(ql)?:\/\//.test(url) || !URL.canParse(url)) {
+    read.fail(`${path} must be a URL such as postgres://user@host:5432/database`)
+  }
+  return { url, weight: read.number(`${path}.weight`, given.weight, 1, { min: 0.001, max: 1_000 }) }
+}
+
+function readPool(read: OptionReader, pool: PoolConfig | undefined): PoolConfig {
+  if (pool === undefined) return { connectionTimeoutMillis: 5_000 }
+  if (typeof pool !== 'object' || pool === null) read.fail('pool must be an object of pg.Pool settings')
+  if ('connectionString' in pool || 'host' in pool || 'port' in pool) {
+    read.fail('pool must not name a server: use primary and replicas')
+  }
+  return { connectionTimeoutMillis: 5_000, ...pool }
+}
+
+function readWait(read: OptionReader, wait: WaitOptions = {}): Settings['wait'] {
+  read.known(wait, ['budget', 'otherwise'], 'wait')
+  return {
+    budget: read.duration('wait.budget', wait.budget, 50),
+    otherwise: read.oneOf('wait.otherwise', wait.otherwise, 'primary', ['primary', 'error']),
+  }
+}
+
+function readFallback(read: OptionReader, fallback: FallbackOptions | false = {}): Settings['fallback'] {
+  if (fallback === false) return false
+  read.known(fallback, ['share', 'queue'], 'fallback')
+  return {
+    share: read.number('fallback.share', fallback.share, 0.5, { min: 0.01, max: 1 }),
+    queue: read.integer('fallback.queue', fallback.queue, 1_000, { min: 0 }),
+  }
+}
+
+function readHealth(read: OptionReader, health: HealthOptions = {}): Settings['health'] {
+  read.known(health, ['interval', 'timeout', 'rise', 'fall'], 'health')
+  return {
+    interval: read.duration('health.interval', health.interval, 1_000, { min: 10 }),
+    timeout: read.duration('health.timeout', health.timeout, 400, { min: 10 }),
+    rise: read.integer('health.rise', health.rise, 2, { min: 1, max: 100 }),
+    fall: read.integer('health.fall', health.fall, 2, { min: 1, max: 100 }),
+  }
+}
+
+function readBuffer(read: OptionReader, buffer: BufferOptions = {}): Settings['buffer'] {
+  read.known(buffer, ['window', 'size'], 'buffer')
+  return {
+    window: read.duration('buffer.window', buffer.window, 10_000),
+    size: read.integer('buffer.size', buffer.size, 1_000, { min: 0 }),
+  }
+}
+
+function readFunctions(read: OptionReader, functions: FunctionOptions = {}): Settings['functions'] {
+  read.known(functions, ['primary', 'replica'], 'functions')
+  const names = (path: string, list: readonly string[] = []) => {
+    if (!Array.isArray(list) || list.some((name) => typeof name !== 'string')) {
+      read.fail(`${path} must be a list of function names`)
+    }
+    return new Set(list.map((name) => name.toLowerCase()))
+  }
+  return {
+    primary: names('functions.primary', functions.primary),
+    replica: names('functions.replica', functions.replica),
+  }
+}
+
+function readBookmark(
+  read: OptionReader,
+  bookmark: BookmarkOptions | undefined,
+  maxStaleness: number,
+): Settings['bookmark'] {
+  if (bookmark === undefined) return undefined
+  read.known(bookmark, ['secret', 'ttl'], 'bookmark')
+  const secret = read.string('bookmark.secret', read.required('bookmark.secret', bookmark.secret), '')
+  if (secret.length < 16) read.fail('bookmark.secret must have at least 16 characters')
+  const ttl = read.duration('bookmark.ttl', bookmark.ttl, Math.max(30_000, maxStaleness))
+  if (ttl < maxStaleness) read.fail('bookmark.ttl must not be shorter than maxStaleness')
+  return { secret, ttl }
+}

@@ -1,0 +1,180 @@
+import { pickServer } from './balancer.ts'
+import { UnavailableError } from './errors.ts'
+import type { Position } from './lsn.ts'
+import type { Consistency, Settings } from './options.ts'
+import { PrimaryShare } from './primary-share.ts'
+import type { Server } from './server.ts'
+import type { Session } from './session.ts'
+import type { Topology } from './topology.ts'
+
+/** Where one try of a statement goes. */
+export interface Place {
+  readonly server: Server
+  /** The position the server must prove before it may answer. */
+  readonly verify: Position | undefined
+  /** Why there, for traces: a bounded set. */
+  readonly reason: PlaceReason
+  /** To be called once the try is over. */
+  readonly leave: (() => void) | undefined
+}
+
+export type PlaceReason = 'write' | 'asked' | 'strong' | 'replica' | 'caught-up' | 'behind' | 'no-replica'
+
+export interface ReadDemand {
+  readonly consistency: Consistency
+  readonly maxStaleness: number
+  readonly session: Session
+  /** The caller named replicas. */
+  readonly asked: boolean
+  readonly signal: AbortSignal | undefined
+  /** Servers that already failed this statement. */
+  readonly avoid: Set<Server>
+  /** `performance.now()` until which it may wait for a replica; set by the first wait. */
+  deadline: number | undefined
+}
+
+/** Decides where reads go. */
+export class Placement {
+  readonly #settings: Settings
+  readonly #topology: Topology
+  readonly share: PrimaryShare | undefined
+
+  constructor(settings: Settings, topology: Topology) {
+    this.#settings = settings
+    this.#topology = topology
+    const { fallback, pool } = settings
+    this.share = fallback
+      ? new PrimaryShare(Math.max(1, Math.floor((pool.max ?? 10) * fallback.share)), fallback.queue)
+      : undefined
+  }
+
+  /** Synchronous when nothing has to be asked or waited for, which is nearly always. */
+  read(demand: ReadDemand): Place | Promise<Place> {
+    if (demand.consistency === 'strong' && !demand.asked) return this.#primary('strong', demand.signal)
+    const candidates = this.#candidates(demand)
+    if (candidates.length === 0) return this.#withoutReplica('no-replica', demand)
+    if (demand.consistency !== 'session') return this.#replica(candidates, demand, undefined, 'replica')
+    const floor = demand.session.floor()
+    if (floor instanceof Promise) {
+      return floor.then((position) =>
+        position === 'unknown'
+          ? this.#withoutReplica('behind', demand)
+          : this.#caughtUp(candidates, position, demand),
+      )
+    }
+    if (!floor) return this.#replica(candidates, demand, undefined, 'replica')
+    return this.#caughtUp(candidates, floor, demand)
+  }
+
+  write(signal: AbortSignal | undefined, reason: PlaceReason = 'write'): Place | Promise<Place> {
+    return this.#primary(reason, signal)
+  }
+
+  #primary(reason: PlaceReason, signal: AbortSignal | undefined): Place | Promise<Place> {
+    const server = this.#topology.waitForPrimary(signal)
+    if (!(server instanceof Promise)) return { server, verify: undefined, reason, leave: undefined }
+    return server.then((found) => ({ server: found, verify: undefined, reason, leave: undefined }))
+  }
+
+  #candidates(demand: ReadDemand): Server[] {
+    const now = performance.now()
+    // With the primary gone nothing new is written, so replicas do not get staler than they were.
+    const enforced =
+      demand.consistency === 'bounded' || (!demand.asked && this.#topology.primary !== undefined)
+    return this.#topology.servers.filter(
+      (server) =>
+        server.role === 'replica' &&
+        server.health === 'up' &&
+        !demand.avoid.has(server) &&
+        (!enforced || now - server.freshAsOf <= demand.maxStaleness),
+    )
+  }
+
+  #replica(
+    candidates: readonly Server[],
+    demand: ReadDemand,
+    verify: Position | undefined,
+    reason: PlaceReason,
+  ): Place | Promise<Place> {
+    const { session } = demand
+    if (!session.monotonic) {
+      return { server: pickServer(candidates) as Server, verify, reason, leave: undefined }
+    }
+    const kept = session.replica
+    if (kept && candidates.includes(kept)) return { server: kept, verify, reason, leave: undefined }
+    if (kept && demand.consistency === 'session') {
+      // Another replica may not have what this one has shown, so it must have all there is by now.
+      session.replica = undefined
+      session.saw()
+      return this.read(demand)
+    }
+    const server = pickServer(candidates) as Server
+    session.replica = server
+    return { server, verify, reason, leave: undefined }
+  }
+
+  #caughtUp(candidates: readonly Server[], position: Position, demand: ReadDemand): Place | Promise<Place> {
+    const usable = candidates.filter(
+      (server) => server.sample?.position.timeline === position.timeline && !demand.avoid.has(server),
+    )
+    const proven = usable.filter((server) => server.reached(position))
+    if (proven.length > 0) return this.#replica(proven, demand, position, 'caught-up')
+    return this.#wait(usable, position, demand)
+  }
+
+  async #wait(usable: readonly Server[], position: Position, demand: ReadDemand): Promise<Place> {
+    const now = performance.now()
+    demand.deadline ??= now + this.#settings.wait.budget
+    const budget = demand.deadline - now
+    if (usable.length > 0 && budget > 0) {
+      const waits = usable.map(async (server) => {
+        if (!(await this.#topology.catchUp(server, position, budget))) throw new Error('not caught up')
+        return server
+      })
+      try {
+        return await this.#replica([await Promise.any(waits)], demand, position, 'caught-up')
+      } catch {
+        demand.signal?.throwIfAborted()
+      }
+    }
+    if (this.#settings.wait.otherwise === 'error') {
+      throw new UnavailableError(
+        'DB_ERR_NOT_CAUGHT_UP',
+        `no replica has replayed what this session has seen within ${this.#settings.wait.budget} ms; try again or allow the primary`,
+      )
+    }
+    return await this.#withoutReplica('behind', demand)
+  }
+
+  /** The primary, within the share that such reads may use of it. */
+  #withoutReplica(reason: PlaceReason, demand: ReadDemand): Place | Promise<Place> {
+    const { share } = this
+    const replicas = this.#settings.servers.length > 1
+    if (!replicas) return this.#primary('no-replica', demand.signal)
+    if (!share) {
+      return Promise.reject(
+        new UnavailableError(
+          'DB_ERR_NO_REPLICA',
+          'no replica can serve this read now and falling back to the primary is off; try again later',
+        ),
+      )
+    }
+    const entering = share.enter(demand.signal)
+    return entering
+      ? entering.then(() => this.#shared(share, reason, demand))
+      : this.#shared(share, reason, demand)
+  }
+
+  #shared(share: PrimaryShare, reason: PlaceReason, demand: ReadDemand): Place | Promise<Place> {
+    const place = this.#primary(reason, demand.signal)
+    const leave = () => share.leave()
+    if (!(place instanceof Promise)) return { ...place, leave }
+    return place.then(
+      (found) => ({ ...found, leave }),
+      (error: unknown) => {
+        leave()
+        throw error
+      },
+    )
+  }
+}

@@ -1,0 +1,81 @@
+import type { Duration } from '@cays/core/duration'
+import type { OptionReader } from '@cays/core/options'
+import type { QueryConfig } from 'pg'
+import { CONSISTENCIES, type Consistency, type Route, type Settings } from './options.ts'
+
+/** What one call may say about its statement; `pg` ignores these fields. */
+export interface StatementOptions {
+  /** Where it runs. @default 'auto' */
+  readonly route?: Route
+  /** How fresh a read has to be. @default the router's */
+  readonly consistency?: Consistency
+  /** For `bounded` reads: how stale the answer may be. @default the router's */
+  readonly maxStaleness?: Duration
+  /** True: may be sent again when the answer was lost. False: never sent twice, even a read. */
+  readonly idempotent?: boolean
+  /** Aborting cancels the statement on the server. */
+  readonly signal?: AbortSignal
+  /** Cancels the statement on the server after this time. */
+  readonly timeout?: Duration
+}
+
+/** A query as `pg` takes it, with where and how it runs. */
+export interface RoutedQueryConfig<I = unknown[]> extends QueryConfig<I>, StatementOptions {}
+
+/** One statement, ready to be sent. */
+export interface Request {
+  readonly config: string | Readonly<Record<string, unknown>>
+  readonly values: readonly unknown[] | undefined
+  /** `undefined` for a query object whose text cannot be seen. */
+  readonly text: string | undefined
+  readonly route: Route
+  readonly consistency: Consistency
+  readonly maxStaleness: number
+  readonly idempotent: boolean | undefined
+  readonly signal: AbortSignal | undefined
+  readonly timeout: number | undefined
+}
+
+const OWN = ['route', 'consistency', 'maxStaleness', 'idempotent', 'signal', 'timeout'] as const
+
+/** Reads what was passed to `query`, and refuses options that make no sense. */
+export function readRequest(
+  given: string | Readonly<Record<string, unknown>>,
+  values: readonly unknown[] | undefined,
+  settings: Settings,
+  fixed: Route,
+  read: OptionReader,
+): Request {
+  const route = fixed === 'auto' && settings.routing === 'explicit' ? 'primary' : fixed
+  if (typeof given === 'string') {
+    return {
+      config: given,
+      values,
+      text: given,
+      route,
+      consistency: settings.consistency,
+      maxStaleness: settings.maxStaleness,
+      idempotent: undefined,
+      signal: undefined,
+      timeout: undefined,
+    }
+  }
+  const options = given as StatementOptions
+  const { text, callback: _, ...config } = given as { text?: unknown; callback?: unknown }
+  for (const name of OWN) delete (config as Record<string, unknown>)[name]
+  return {
+    config: text === undefined ? config : { text, ...config },
+    values,
+    text: typeof text === 'string' ? text : undefined,
+    route:
+      options.route === undefined
+        ? route
+        : read.oneOf('route', options.route, route, ['auto', 'primary', 'replica']),
+    consistency: read.oneOf('consistency', options.consistency, settings.consistency, CONSISTENCIES),
+    maxStaleness: read.duration('maxStaleness', options.maxStaleness, settings.maxStaleness),
+    idempotent: options.idempotent,
+    signal: options.signal,
+    timeout:
+      options.timeout === undefined ? undefined : read.duration('timeout', options.timeout, 0, { min: 1 }),
+  }
+}

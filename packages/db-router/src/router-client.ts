@@ -1,0 +1,278 @@
+import { EventEmitter } from 'node:events'
+import type { PoolClient, QueryResult } from 'pg'
+import { type Cancellation, cancelBackend } from './cancel-backend.ts'
+import type { Statement } from './classify.ts'
+import { type Dispatcher, unknownOutcome } from './dispatcher.ts'
+import { RolledBackError, UsageError } from './errors.ts'
+import { codeOf, isFatal, isServerError, READ_ONLY_TRANSACTION, withOutcome } from './failure.ts'
+import type { ReadDemand } from './placement.ts'
+import type { Request } from './request.ts'
+import type { Server } from './server.ts'
+import type { Session } from './session.ts'
+import type { Topology } from './topology.ts'
+
+interface Binding {
+  readonly server: Server
+  readonly client: PoolClient
+  readonly leave: (() => void) | undefined
+  /** Something was left in the connection, so it stays until release. */
+  sticky: boolean
+}
+
+export interface ClientParts {
+  readonly dispatcher: Dispatcher
+  readonly topology: Topology
+  readonly session: Session
+  readonly read: (
+    given: string | Readonly<Record<string, unknown>>,
+    values: readonly unknown[] | undefined,
+  ) => Request
+  readonly released: () => void
+}
+
+const FORWARDED = ['notice', 'notification', 'end', 'drain'] as const
+
+/**
+ * What `connect()` gives: a client of no server yet. Reads are routed one by one, until a statement needs a
+ * connection of its own: BEGIN, anything that writes, anything that leaves state. From there all statements
+ * run on that connection, in order. It never moves while a transaction is open; a read-only transaction on a
+ * replica gives its connection back at the end.
+ */
+export class RouterClient extends EventEmitter {
+  readonly #parts: ClientParts
+  #binding: Binding | undefined
+  #tail: Promise<unknown> = Promise.resolve()
+  #queued = 0
+  #released = false
+  #unlisten: () => void = () => {}
+
+  constructor(parts: ClientParts) {
+    super()
+    this.#parts = parts
+  }
+
+  query(...given: readonly unknown[]): unknown {
+    const [first, second, third] = given
+    const callback = [second, third].find((value) => typeof value === 'function') as
+      | ((error: unknown, result?: QueryResult) => void)
+      | undefined
+    if (isSubmittable(first)) return this.#submit(first, callback)
+    const values = Array.isArray(second) ? (second as unknown[]) : undefined
+    const promise = this.#enqueue(() => this.#run(this.#request(first, values)))
+    if (!callback) return promise
+    promise.then(
+      (result) => callback(undefined, result),
+      (error: unknown) => callback(error),
+    )
+    return undefined
+  }
+
+  /** Gives the connection back, if one was taken. With an error or `true`, or inside a transaction, it is closed. */
+  release(error?: unknown): void {
+    if (this.#released) {
+      throw new UsageError('DB_ERR_USAGE', 'release: this client has already been released')
+    }
+    this.#released = true
+    if (this.#queued > 0) this.#tail.then(() => this.#unbind(Boolean(error)))
+    else this.#unbind(Boolean(error))
+    this.#parts.released()
+  }
+
+  /** `I` idle, `T` in a transaction, `E` in a failed one, `null` while no connection was taken. */
+  getTransactionStatus(): 'I' | 'T' | 'E' | null {
+    return this.#binding?.client.getTransactionStatus() ?? null
+  }
+
+  /** Server the client is bound to, as `host:port`. */
+  get server(): string | undefined {
+    return this.#binding?.server.name
+  }
+
+  get processID(): number | null {
+    return (this.#binding?.client as unknown as { processID: number } | undefined)?.processID ?? null
+  }
+
+  #request(given: unknown, values: readonly unknown[] | undefined): Request {
+    if (typeof given !== 'string' && (typeof given !== 'object' || given === null)) {
+      throw new UsageError('DB_ERR_USAGE', 'query: pass a text or a query object')
+    }
+    return this.#parts.read(given as string | Record<string, unknown>, values)
+  }
+
+  #enqueue<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#released) {
+      return Promise.reject(new UsageError('DB_ERR_USAGE', 'query: this client has already been released'))
+    }
+    this.#queued++
+    const result = this.#queued === 1 ? invoke(work) : this.#tail.then(work)
+    this.#tail = result.then(
+      () => this.#queued--,
+      () => this.#queued--,
+    )
+    return result
+  }
+
+  async #run(request: Request): Promise<QueryResult> {
+    const { dispatcher, session } = this.#parts
+    const statement = dispatcher.statement(request.text ?? '')
+    if (!this.#binding) {
+      if (dispatcher.isRead(statement) && statement.kind === 'read')
+        return await dispatcher.run(request, session)
+      await this.#bind(statement, request)
+    }
+    return await this.#send(this.#binding as Binding, statement, request)
+  }
+
+  async #bind(statement: Statement, request: Request): Promise<void> {
+    const { dispatcher, session } = this.#parts
+    const onReplica =
+      request.route === 'replica' ||
+      (statement.kind === 'begin' && statement.readOnly && request.route === 'auto')
+    if (onReplica) {
+      const demand: ReadDemand = {
+        consistency: request.consistency,
+        maxStaleness: request.maxStaleness,
+        session,
+        asked: request.route === 'replica',
+        signal: request.signal,
+        avoid: new Set(),
+        deadline: undefined,
+      }
+      this.#listen({ ...(await dispatcher.checkoutReplica(demand)), sticky: false })
+      return
+    }
+    const { server, client } = await dispatcher.checkoutPrimary(request.signal)
+    this.#listen({ server, client, leave: undefined, sticky: true })
+  }
+
+  #listen(binding: Binding): void {
+    this.#binding = binding
+    const { client } = binding
+    const forwards = FORWARDED.map((name) => {
+      const forward = (payload: unknown) => this.emit(name, payload)
+      client.on(name as 'end', forward as never)
+      return () => client.removeListener(name, forward)
+    })
+    const failed = (error: Error) => {
+      if (this.listenerCount('error') > 0) this.emit('error', error)
+    }
+    client.on('error', failed)
+    this.#unlisten = () => {
+      for (const stop of forwards) stop()
+      client.removeListener('error', failed)
+    }
+  }
+
+  #unbind(destroy: boolean): void {
+    const binding = this.#binding
+    if (!binding) return
+    this.#binding = undefined
+    this.#unlisten()
+    const { client, server, leave } = binding
+    client.release(destroy || client.getTransactionStatus() !== 'I' || !server.isCurrent(client))
+    leave?.()
+  }
+
+  async #send(binding: Binding, statement: Statement, request: Request): Promise<QueryResult> {
+    const { session, topology } = this.#parts
+    const { client, server } = binding
+    const inside = client.getTransactionStatus() !== 'I'
+    if (statement.kind === 'session') binding.sticky = true
+    const sent = !server.isDead(client)
+    const onPrimary = server.role !== 'replica'
+    const harmless = statement.kind === 'read' && this.#parts.dispatcher.isRead(statement)
+    const wrote = () => {
+      if (
+        onPrimary &&
+        (statement.kind === 'commit' ||
+          !statement.single ||
+          (!inside && !harmless && statement.kind !== 'begin'))
+      ) {
+        session.wrote()
+      }
+    }
+    try {
+      const result = await answer(client, request)
+      wrote()
+      if (!binding.sticky && client.getTransactionStatus() === 'I') this.#unbind(false)
+      return result
+    } catch (error) {
+      if (error instanceof Error) Error.captureStackTrace(error)
+      const lost = isServerError(error) ? isFatal(error) : server.isDead(client) || !sent
+      if (!lost) {
+        if (codeOf(error) === READ_ONLY_TRANSACTION && onPrimary) topology.demoted(server)
+        throw withOutcome(error, statement.single || inside ? 'rolled-back' : 'unknown', server.name)
+      }
+      topology.suspect(server, false)
+      if (sent && (statement.kind === 'commit' || !statement.single || (!inside && !harmless && onPrimary))) {
+        session.wrote()
+        throw unknownOutcome(error, server, 1)
+      }
+      throw new RolledBackError(
+        'DB_ERR_CONNECTION_LOST',
+        inside
+          ? 'the connection broke inside a transaction, which rolled back; run the whole transaction again'
+          : 'the connection broke; the statement had no effect, try again on another client',
+        { cause: error, outcome: sent ? 'rolled-back' : 'not-executed', host: server.name, attempts: 1 },
+      )
+    }
+  }
+
+  #submit<T extends Submittable>(submittable: T, callback: unknown): T {
+    const send = (binding: Binding) => {
+      if (typeof callback === 'function') submittable.callback ??= callback
+      binding.sticky = true
+      binding.client.query(submittable as never)
+    }
+    if (this.#binding && this.#queued === 0) {
+      send(this.#binding)
+      return submittable
+    }
+    this.#enqueue(async () => {
+      if (!this.#binding) {
+        const { server, client } = await this.#parts.dispatcher.checkoutPrimary(undefined)
+        this.#listen({ server, client, leave: undefined, sticky: true })
+      }
+      send(this.#binding as unknown as Binding)
+    }).catch((error: unknown) => submittable.handleError?.(error, undefined))
+    return submittable
+  }
+}
+
+interface Submittable {
+  submit: (connection: unknown) => unknown
+  callback?: unknown
+  handleError?: (error: unknown, connection: unknown) => void
+}
+
+export function isSubmittable(value: unknown): value is Submittable {
+  return typeof (value as { submit?: unknown } | null | undefined)?.submit === 'function'
+}
+
+async function invoke<T>(work: () => Promise<T>): Promise<T> {
+  return await work()
+}
+
+async function answer(client: PoolClient, request: Request): Promise<QueryResult> {
+  const { config, values, signal } = request
+  signal?.throwIfAborted()
+  let cancellation: Cancellation | undefined
+  const abort = () => {
+    cancellation ??= cancelBackend(client)
+  }
+  signal?.addEventListener('abort', abort, { once: true })
+  try {
+    const query =
+      typeof config === 'string'
+        ? client.query(config, values as never)
+        : client.query({ ...config, ...(values ? { values } : {}) } as never)
+    return (await query) as QueryResult
+  } catch (error) {
+    if (signal?.aborted && codeOf(error) === '57014') throw signal.reason
+    throw error
+  } finally {
+    signal?.removeEventListener('abort', abort)
+    // The next statement must not be hit by a request meant for this one.
+    await (cancellation as Cancellation | undefined)?.done
+  }
+}

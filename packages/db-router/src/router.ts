@@ -1,0 +1,439 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { EventEmitter } from 'node:events'
+import { deadline } from '@cays/core/abort'
+import { Lifecycle } from '@cays/core/lifecycle'
+import type pg from 'pg'
+import type { PoolClient, QueryResult, Submittable } from 'pg'
+import { decodeBookmark, encodeBookmark } from './bookmark.ts'
+import { Dispatcher } from './dispatcher.ts'
+import { RolledBackError, UnavailableError, UsageError } from './errors.ts'
+import { CATALOG_QUERY, type CatalogRow, FunctionCatalog } from './function-catalog.ts'
+import { formatLsn } from './lsn.ts'
+import { optionReader, type Route, type RouterOptions, resolveOptions, type Settings } from './options.ts'
+import { Placement } from './placement.ts'
+import { type Request, readRequest } from './request.ts'
+import { type PoolBackend, RoutedPool } from './routed-pool.ts'
+import { RouterClient } from './router-client.ts'
+import type { Health, Role, Server } from './server.ts'
+import { Session } from './session.ts'
+import { StatementCache } from './statement-cache.ts'
+import { SERVER_CHANNEL } from './telemetry.ts'
+import { Topology } from './topology.ts'
+import { planTransaction, runTransaction, type TransactionOptions } from './transaction.ts'
+
+/** One server as it was last seen. */
+export interface ServerReport {
+  /** `host:port` */
+  readonly server: string
+  /** What the server said it is, not what it was configured as. */
+  readonly role: Role
+  readonly health: Health
+  /** Writes go here. */
+  readonly primary: boolean
+  readonly timeline: number | undefined
+  /** Insert position of a primary, replay position of a replica, as Postgres writes it. */
+  readonly position: string | undefined
+  /** Upper bound in milliseconds of how stale a replica is; `undefined` while unknown and for a primary. */
+  readonly staleness: number | undefined
+  /** Upper bound in bytes of what a replica has not replayed; `undefined` while unknown and for a primary. */
+  readonly behind: number | undefined
+  readonly inFlight: number
+  /** Moving average of the response time in milliseconds. */
+  readonly latency: number
+  readonly connections: { readonly total: number; readonly idle: number; readonly waiting: number }
+}
+
+export interface HealthReport {
+  /** `up`: writes and reads from replicas. `degraded`: something is missing. `down`: no server answers. */
+  readonly status: 'up' | 'degraded' | 'down'
+  readonly writable: boolean
+  readonly servers: readonly ServerReport[]
+  /** Statements waiting for a primary. */
+  readonly buffered: number
+  /** Reads on the primary for want of a replica, and those waiting for their turn. */
+  readonly fallback: { readonly running: number; readonly waiting: number }
+}
+
+/** What the router would do with a text now. */
+export interface Explanation {
+  readonly route: 'primary' | 'replica'
+  readonly kind: string
+  readonly reason: string
+  /** Functions that keep it on the primary until the database says they only read. */
+  readonly unknownFunctions: readonly string[]
+}
+
+export interface SessionOptions {
+  /** The bookmark of an earlier session, from this process or another. An invalid or old one is ignored. */
+  readonly from?: string | undefined
+}
+
+/** What a session's function gets. */
+export interface SessionHandle {
+  /**
+   * What a later session must continue from to see all that this one wrote. Costs nothing. Needs the
+   * `bookmark.secret` option.
+   */
+  bookmark(): string
+  /** True when something was written, so that a bookmark is worth carrying. */
+  readonly changed: boolean
+}
+
+/** Inside `transaction`: one connection, all statements between BEGIN and COMMIT. */
+export type TransactionClient = Pick<PoolClient, 'query'>
+
+/** See {@link createRouter}. */
+export class Router extends RoutedPool implements AsyncDisposable {
+  /** Always the primary: a pool of its own kind, for code that must not read from a replica. */
+  readonly primary: pg.Pool
+  /** A replica whatever the text says; a write fails there. The primary only while no replica is eligible. */
+  readonly replica: pg.Pool
+  readonly #settings: Settings
+  readonly #topology: Topology
+  readonly #placement: Placement
+  readonly #dispatcher: Dispatcher
+  readonly #catalog: FunctionCatalog
+  readonly #lifecycle: Lifecycle
+  readonly #ambient = new AsyncLocalStorage<Session>()
+  readonly #process: Session
+
+  constructor(options: RouterOptions) {
+    const settings = resolveOptions(options)
+    const backend: PoolBackend = {
+      options: settings.pool,
+      run: (given, values, route) => this.#run(given, values, route),
+      submit: (query, route) => this.#submit(query, route),
+      connect: (route) => this.#connect(route),
+      end: () => this.close(),
+      counts: () => this.#counts(),
+    }
+    super(backend, 'auto')
+    this.#settings = settings
+    this.#topology = new Topology(settings, (server) => this.#announce(server))
+    this.#placement = new Placement(settings, this.#topology)
+    this.#catalog = new FunctionCatalog(settings.functions, () => this.#loadCatalog())
+    this.#dispatcher = new Dispatcher({
+      settings,
+      topology: this.#topology,
+      placement: this.#placement,
+      statements: new StatementCache(),
+      catalog: this.#catalog,
+    })
+    this.#process = new Session(this.#topology, false)
+    this.#lifecycle = new Lifecycle({
+      closed: () =>
+        new UnavailableError('DB_ERR_CLOSED', 'the router was closed before the statement started'),
+    })
+    this.#lifecycle.onClose(() => this.#topology.close())
+    for (const server of this.#topology.servers) this.#forward(server)
+    this.#topology.start()
+    this.primary = new RoutedPool(backend, 'primary')
+    this.replica = new RoutedPool(backend, 'replica')
+  }
+
+  /**
+   * Runs `work` between BEGIN and COMMIT on one connection and gives what it returns. A throw rolls back.
+   * Nothing is repeated unless `retry` allows it; a COMMIT whose answer was lost never is.
+   */
+  transaction<T>(work: (client: TransactionClient) => Promise<T>): Promise<T>
+  transaction<T>(options: TransactionOptions, work: (client: TransactionClient) => Promise<T>): Promise<T>
+  async transaction<T>(
+    first: TransactionOptions | ((client: TransactionClient) => Promise<T>),
+    second?: (client: TransactionClient) => Promise<T>,
+  ): Promise<T> {
+    const work = typeof first === 'function' ? first : second
+    if (typeof work !== 'function') {
+      throw new UsageError('DB_ERR_USAGE', 'transaction: pass a function that takes the client')
+    }
+    const plan = planTransaction(typeof first === 'function' ? {} : first)
+    return await this.#lifecycle.run(() =>
+      runTransaction(
+        plan,
+        () => this.#client('auto'),
+        work as unknown as (client: RouterClient) => Promise<T>,
+      ),
+    )
+  }
+
+  /**
+   * Runs `work` as one session: reads inside it see the writes inside it and whatever `from` saw, and never
+   * go back in time. Everything called from `work` belongs to it, through any number of `await`s.
+   */
+  session<T>(work: (session: SessionHandle) => Promise<T>): Promise<T>
+  session<T>(options: SessionOptions, work: (session: SessionHandle) => Promise<T>): Promise<T>
+  async session<T>(
+    first: SessionOptions | ((session: SessionHandle) => Promise<T>),
+    second?: (session: SessionHandle) => Promise<T>,
+  ): Promise<T> {
+    const work = typeof first === 'function' ? first : second
+    if (typeof work !== 'function') {
+      throw new UsageError('DB_ERR_USAGE', 'session: pass a function to run')
+    }
+    const session = this.#newSession(typeof first === 'function' ? {} : first)
+    return await this.#ambient.run(session, () => work(this.#handle(session)))
+  }
+
+  /** Runs `work` in a new session without waiting for it: for middleware, whose work ends elsewhere. */
+  enter(options: SessionOptions, work: (session: SessionHandle) => void): void {
+    const session = this.#newSession(options)
+    this.#ambient.run(session, () => work(this.#handle(session)))
+  }
+
+  /** What would happen to this text now, without running it. */
+  explain(sql: string): Explanation {
+    const statement = this.#dispatcher.statement(sql)
+    const read = this.#dispatcher.isRead(statement)
+    const replica = read && this.#settings.routing === 'auto' && this.#settings.consistency !== 'strong'
+    return {
+      route: replica ? 'replica' : 'primary',
+      kind: statement.kind,
+      reason: statement.reason,
+      unknownFunctions: read ? [] : statement.unknown,
+    }
+  }
+
+  /** Every server as last seen. */
+  topology(): readonly ServerReport[] {
+    return this.#topology.servers.map((server) => this.#report(server))
+  }
+
+  /** Waits until each server has been asked once, then reports. */
+  async health(): Promise<HealthReport> {
+    await this.#topology.ready()
+    const servers = this.topology()
+    const up = servers.filter((server) => server.health === 'up')
+    const writable = this.#topology.primary !== undefined
+    return {
+      status: up.length === 0 ? 'down' : writable && up.length === servers.length ? 'up' : 'degraded',
+      writable,
+      servers,
+      buffered: this.#topology.waiting,
+      fallback: { running: this.#placement.share?.used ?? 0, waiting: this.#placement.share?.waiting ?? 0 },
+    }
+  }
+
+  /** Takes no new statements, waits for those under way, closes every connection. */
+  close(): Promise<void> {
+    return this.#lifecycle.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #run(
+    given: string | Readonly<Record<string, unknown>>,
+    values: readonly unknown[] | undefined,
+    route: Route,
+  ): Promise<QueryResult> {
+    const leave = this.#lifecycle.enter()
+    try {
+      return await this.#dispatch(this.#request(given, values, route))
+    } finally {
+      leave()
+    }
+  }
+
+  async #dispatch(request: Request): Promise<QueryResult> {
+    const session = this.#ambient.getStore() ?? this.#process
+    if (request.timeout === undefined)
+      return await this.#finish(session, this.#dispatcher.run(request, session))
+    using limit = deadline(
+      request.timeout,
+      () =>
+        new RolledBackError(
+          'DB_ERR_TIMEOUT',
+          `the statement did not finish within ${request.timeout} ms and was cancelled; it had no effect`,
+          { outcome: 'rolled-back' },
+        ),
+      request.signal,
+    )
+    return await this.#finish(session, this.#dispatcher.run({ ...request, signal: limit.signal }, session))
+  }
+
+  async #finish(session: Session, running: Promise<QueryResult>): Promise<QueryResult> {
+    if (session === this.#process) return await running
+    const before = session.changed
+    try {
+      return await running
+    } finally {
+      // A timer or another request of this process must see it too.
+      if (session.changed && !before) this.#process.wrote()
+    }
+  }
+
+  #request(
+    given: string | Readonly<Record<string, unknown>>,
+    values: readonly unknown[] | undefined,
+    route: Route,
+  ): Request {
+    if (typeof given !== 'string' && (typeof given !== 'object' || given === null)) {
+      throw new UsageError('DB_ERR_USAGE', 'query: pass a text or a query object')
+    }
+    return readRequest(given, values, this.#settings, route, optionReader('query'))
+  }
+
+  /** Query objects such as cursors and streams: one server, never repeated. */
+  #submit(query: Submittable, route: Route): Submittable {
+    const leave = this.#lifecycle.enter()
+    this.#checkoutFor(query, route)
+      .then(({ client, leave: leaveShare, wrote }) => {
+        let ended = false
+        const end = (error: unknown) => {
+          if (ended) return
+          ended = true
+          client.release(error instanceof Error)
+          leaveShare?.()
+          wrote()
+          leave()
+        }
+        const emitter = query as unknown as EventEmitter
+        for (const name of ['end', 'close', 'error']) emitter.on(name, end)
+        client.query(query)
+      })
+      .catch((error: unknown) => {
+        leave()
+        ;(query as unknown as { handleError(error: unknown): void }).handleError(error)
+      })
+    return query
+  }
+
+  async #checkoutFor(query: Submittable, route: Route) {
+    const inner = query as { text?: unknown; cursor?: { text?: unknown } }
+    const text = inner.text ?? inner.cursor?.text
+    const session = this.#ambient.getStore() ?? this.#process
+    const read =
+      route === 'replica' ||
+      (route === 'auto' &&
+        this.#settings.routing === 'auto' &&
+        typeof text === 'string' &&
+        this.#dispatcher.isRead(this.#dispatcher.statement(text)))
+    if (!read) {
+      const { client } = await this.#dispatcher.checkoutPrimary(undefined)
+      return { client, leave: undefined, wrote: () => session.wrote() }
+    }
+    const { client, leave } = await this.#dispatcher.checkoutReplica({
+      consistency: this.#settings.consistency,
+      maxStaleness: this.#settings.maxStaleness,
+      session,
+      asked: route === 'replica',
+      signal: undefined,
+      avoid: new Set(),
+      deadline: undefined,
+    })
+    return { client, leave, wrote: () => {} }
+  }
+
+  async #connect(route: Route): Promise<PoolClient> {
+    this.#lifecycle.assertOpen()
+    return this.#client(route) as unknown as PoolClient
+  }
+
+  #client(route: Route): RouterClient {
+    const leave = this.#lifecycle.enter()
+    return new RouterClient({
+      dispatcher: this.#dispatcher,
+      topology: this.#topology,
+      session: this.#ambient.getStore() ?? this.#process,
+      read: (given, values) => this.#request(given, values, route),
+      released: leave,
+    })
+  }
+
+  #newSession(options: SessionOptions): Session {
+    const read = optionReader('session')
+    read.known(options, ['from'])
+    const session = new Session(this.#topology, true)
+    if (options.from !== undefined) {
+      const { secret, ttl } = this.#bookmarkSettings()
+      const bookmark = decodeBookmark(read.string('from', options.from, ''), secret, ttl)
+      if (bookmark) session.resume(bookmark)
+    }
+    return session
+  }
+
+  #handle(session: Session): SessionHandle {
+    return {
+      bookmark: () => encodeBookmark(session.bookmark(), this.#bookmarkSettings().secret),
+      get changed() {
+        return session.changed
+      },
+    }
+  }
+
+  #bookmarkSettings(): NonNullable<Settings['bookmark']> {
+    const { bookmark } = this.#settings
+    if (!bookmark) {
+      throw new UsageError(
+        'DB_ERR_OPTIONS',
+        'bookmarks need the option bookmark.secret, the same on every node',
+      )
+    }
+    return bookmark
+  }
+
+  async #loadCatalog(): Promise<readonly CatalogRow[]> {
+    const request = this.#request(CATALOG_QUERY, undefined, 'primary')
+    const { rows } = await this.#dispatcher.run(request, this.#process)
+    return rows as CatalogRow[]
+  }
+
+  #counts() {
+    const pools = this.#topology?.servers.map((server) => server.pool) ?? []
+    const sum = (count: (pool: pg.Pool) => number) => pools.reduce((total, pool) => total + count(pool), 0)
+    return {
+      total: sum((pool) => pool.totalCount),
+      idle: sum((pool) => pool.idleCount),
+      waiting: sum((pool) => pool.waitingCount) + (this.#topology?.waiting ?? 0),
+      expired: sum((pool) => pool.expiredCount),
+    }
+  }
+
+  #forward(server: Server): void {
+    const { pool } = server
+    for (const name of ['connect', 'acquire', 'remove'] as const) {
+      pool.on(name, (client) => this.emit(name, client))
+    }
+    pool.on('release', (error, client) => this.emit('release', error, client))
+    pool.on('error', (error, client) => {
+      this.#topology.suspect(server, false)
+      if (this.listenerCount('error') > 0) this.emit('error', error, client)
+    })
+  }
+
+  #announce(server: Server): void {
+    if (SERVER_CHANNEL.active) {
+      const at = server.name.lastIndexOf(':')
+      SERVER_CHANNEL.publish({
+        instance: this.#settings.name,
+        attributes: {
+          'server.address': server.name.slice(0, at),
+          'server.port': Number(server.name.slice(at + 1)),
+          'cays.role': server.role,
+          'cays.health': server.health,
+        },
+      })
+    }
+    this.emit('topology', this.#report(server))
+  }
+
+  #report(server: Server): ServerReport {
+    const { role, health, sample, pool } = server
+    const replica = role === 'replica' && health === 'up'
+    const { head } = this.#topology.log
+    const comparable = replica && sample && head && head.timeline === sample.position.timeline
+    return {
+      server: server.name,
+      role,
+      health,
+      primary: server === this.#topology.primary,
+      timeline: sample?.position.timeline,
+      position: sample ? formatLsn(sample.position.lsn) : undefined,
+      staleness: replica && server.freshAsOf > 0 ? performance.now() - server.freshAsOf : undefined,
+      behind: comparable ? Math.max(0, head.lsn - sample.position.lsn) : undefined,
+      inFlight: server.inFlight,
+      latency: server.latency,
+      connections: { total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount },
+    }
+  }
+}

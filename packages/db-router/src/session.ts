@@ -1,0 +1,93 @@
+import type { Bookmark } from './bookmark.ts'
+import type { Position } from './lsn.ts'
+import type { Server } from './server.ts'
+import type { Topology } from './topology.ts'
+
+/**
+ * What one request, job or process has seen and must not see undone: its own writes, and with
+ * `monotonic` also what it has read.
+ */
+export class Session {
+  /** The replica this session reads from while it can; another may be behind what it has shown. */
+  replica: Server | undefined
+  readonly monotonic: boolean
+  readonly #topology: Topology
+  #since = 0
+  #position: Position | undefined
+  #changed = false
+
+  constructor(topology: Topology, monotonic: boolean) {
+    this.#topology = topology
+    this.monotonic = monotonic
+  }
+
+  /** True when something was written here, so that whoever comes next must be told. */
+  get changed(): boolean {
+    return this.#changed
+  }
+
+  /** A write was acknowledged, or may have happened. */
+  wrote(): void {
+    this.#changed = true
+    this.saw()
+  }
+
+  /** Something newer than any known position was shown. */
+  saw(): void {
+    this.#since = this.#topology.log.tick()
+    this.#position = undefined
+  }
+
+  /** Continues what another process did. */
+  resume(bookmark: Bookmark): void {
+    if (!bookmark.position) {
+      this.wrote()
+      return
+    }
+    this.#changed = true
+    this.#topology.heardOf(bookmark.position.timeline)
+    // A question to the primary that is already under way may be older than the bookmark.
+    if (this.#since > 0) this.saw()
+    else this.#position = furthest(this.#position, bookmark.position)
+  }
+
+  /**
+   * The position a replica must have replayed before this session may read from it: `undefined` when any
+   * will do, `'unknown'` when the primary cannot be asked.
+   */
+  floor(): Position | undefined | Promise<Position | 'unknown'> {
+    const known = this.#position
+    if (known) {
+      if (known.timeline >= this.#topology.timeline) return known
+      // The timeline has moved on, and with it the meaning of the position: take one of the new timeline,
+      // which includes whatever of the old one survived.
+      this.saw()
+    }
+    if (this.#since === 0) return undefined
+    const since = this.#since
+    const position = this.#topology.log.positionSince(since)
+    if (position instanceof Promise) {
+      return position.then((found) => {
+        if (found && this.#since === since) this.#settle(found)
+        return found ?? 'unknown'
+      })
+    }
+    this.#settle(position)
+    return position
+  }
+
+  /** What to hand to the next process, without asking anybody. */
+  bookmark(now: number = Date.now()): Bookmark {
+    return { issued: now, position: this.#since === 0 ? this.#position : undefined }
+  }
+
+  #settle(position: Position): void {
+    this.#position = position
+    this.#since = 0
+  }
+}
+
+function furthest(one: Position | undefined, two: Position): Position {
+  if (!one || two.timeline > one.timeline) return two
+  return two.timeline === one.timeline && two.lsn > one.lsn ? two : one
+}

@@ -1,0 +1,21 @@
+import { operationChannel, pointChannel } from '@cays/core/tracing'
+
+/** One statement, from the call to its result, all tries included. */
+export const QUERY_CHANNEL = operationChannel(
+  'cays:db-router:query',
+  'One statement. Attributes: db.system.name, db.operation.name, server.address, server.port, cays.role (primary or replica), cays.reason (why there), cays.attempts. Outcome: ok, not-executed, rolled-back, unknown, error.',
+)
+
+/** A server came, went or changed its role. */
+export const SERVER_CHANNEL = pointChannel(
+  'cays:db-router:server',
+  'event',
+  'A server changed its role or health. Attributes: server.address, server.port, cays.role, cays.health.',
+)
+
+/** How far replicas are behind, at each change of the topology and each probe. */
+export const STALENESS_CHANNEL = pointChannel(
+  'cays:db-router:staleness',
+  'gauge',
+  'Upper bound of how stale a replica is, in seconds. Attributes: server.address, server.port.',
+)

@@ -251,3 +251,23 @@ function opensCommonTable(words: readonly string[], start: number): boolean {
   const opening = words[at]
   return opening === 'select' || opening === 'with' || (opening === 'values' && words[at + 1] === '(')
 }
+
+const STATE_ONLY = new Set([
+  'SET',
+  'RESET',
+  'SHOW',
+  'DISCARD',
+  'LISTEN',
+  'UNLISTEN',
+  'DEALLOCATE',
+  'CLOSE',
+  'LOCK',
+])
+
+/** True unless the statement certainly leaves the data as it is. */
+export function mayWrite(statement: Statement): boolean {
+  const { kind, command, single } = statement
+  if (!single) return true
+  if (kind === 'session') return !STATE_ONLY.has(command)
+  return kind !== 'begin' && kind !== 'rollback' && kind !== 'savepoint'
+}

@@ -19,7 +19,8 @@ import { Router } from './router.ts'
  *
  * @example
  * ```ts
- * const db = createRouter({ primary: process.env.DATABASE_URL, replicas: [process.env.REPLICA_URL] })
+ * const { DATABASE_URL = '', REPLICA_URL = '' } = process.env
+ * const db = createRouter({ primary: DATABASE_URL, replicas: [REPLICA_URL] })
  * await db.query('insert into jobs (title) values ($1)', ['Diver'])
  * const { rows } = await db.query('select * from jobs') // from a replica that has the row
  * ```

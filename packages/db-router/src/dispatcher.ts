@@ -1,7 +1,7 @@
 import { delay } from '@cays/core/abort'
 import { backoff } from '@cays/core/backoff'
 import type { PoolClient, QueryResult } from 'pg'
-import type { Statement } from './classify.ts'
+import { mayWrite, type Statement } from './classify.ts'
 import { OutcomeUnknownError, RolledBackError, UnavailableError, UsageError } from './errors.ts'
 import {
   codeOf,
@@ -139,7 +139,7 @@ export class Dispatcher {
       )
       place.leave?.()
       if (!(result instanceof Failure)) {
-        if (!safe && !onReplica) session.wrote()
+        if (!safe && !onReplica && (!statement || mayWrite(statement))) session.wrote()
         else if (session.monotonic && !onReplica) session.saw()
         return result
       }
@@ -159,7 +159,7 @@ export class Dispatcher {
         case 'lost':
           topology.suspect(server, false)
           if (!repeatable) {
-            if (!safe && !onReplica) session.wrote()
+            if (!safe && !onReplica && (!statement || mayWrite(statement))) session.wrote()
             throw safe || onReplica
               ? lostRead(error, server, trace.attempts)
               : unknownOutcome(error, server, trace.attempts)

@@ -8,6 +8,7 @@ export {
   UnavailableError,
   UsageError,
 } from './errors.ts'
+export type { Middleware, MiddlewareOptions } from './express.ts'
 export type { Consistency, Route, RouterOptions } from './options.ts'
 export type { RoutedQueryConfig, StatementOptions } from './request.ts'
 export type {

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events'
 import type { PoolClient, QueryResult } from 'pg'
 import { type Cancellation, cancelBackend } from './cancel-backend.ts'
-import type { Statement } from './classify.ts'
+import { mayWrite, type Statement } from './classify.ts'
 import { type Dispatcher, unknownOutcome } from './dispatcher.ts'
 import { RolledBackError, UsageError } from './errors.ts'
 import { codeOf, isFatal, isServerError, READ_ONLY_TRANSACTION, withOutcome } from './failure.ts'
@@ -181,15 +181,10 @@ export class RouterClient extends EventEmitter {
     const sent = !server.isDead(client)
     const onPrimary = server.role !== 'replica'
     const harmless = statement.kind === 'read' && this.#parts.dispatcher.isRead(statement)
+    // A statement inside a transaction shows only once COMMIT is answered.
+    const ends = statement.kind === 'commit' || !statement.single || (!inside && !harmless)
     const wrote = () => {
-      if (
-        onPrimary &&
-        (statement.kind === 'commit' ||
-          !statement.single ||
-          (!inside && !harmless && statement.kind !== 'begin'))
-      ) {
-        session.wrote()
-      }
+      if (onPrimary && ends && mayWrite(statement)) session.wrote()
     }
     try {
       const result = await answer(client, request)

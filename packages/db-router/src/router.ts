@@ -7,6 +7,7 @@ import type { PoolClient, QueryResult, Submittable } from 'pg'
 import { decodeBookmark, encodeBookmark } from './bookmark.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { RolledBackError, UnavailableError, UsageError } from './errors.ts'
+import { type Middleware, type MiddlewareOptions, sessionMiddleware } from './express.ts'
 import { CATALOG_QUERY, type CatalogRow, FunctionCatalog } from './function-catalog.ts'
 import { formatLsn } from './lsn.ts'
 import { optionReader, type Route, type RouterOptions, resolveOptions, type Settings } from './options.ts'
@@ -75,8 +76,8 @@ export interface SessionHandle {
    * `bookmark.secret` option.
    */
   bookmark(): string
-  /** True when something was written, so that a bookmark is worth carrying. */
-  readonly changed: boolean
+  /** True when something was written in this session, so that its bookmark is worth carrying. */
+  readonly wrote: boolean
 }
 
 /** Inside `transaction`: one connection, all statements between BEGIN and COMMIT. */
@@ -119,7 +120,7 @@ export class Router extends RoutedPool implements AsyncDisposable {
       statements: new StatementCache(),
       catalog: this.#catalog,
     })
-    this.#process = new Session(this.#topology, false)
+    this.#process = new Session(this.#topology, undefined)
     this.#lifecycle = new Lifecycle({
       closed: () =>
         new UnavailableError('DB_ERR_CLOSED', 'the router was closed before the statement started'),
@@ -179,6 +180,11 @@ export class Router extends RoutedPool implements AsyncDisposable {
     this.#ambient.run(session, () => work(this.#handle(session)))
   }
 
+  /** Express, Connect and plain `node:http` middleware: see {@link sessionMiddleware}. Needs `bookmark.secret`. */
+  middleware(options: MiddlewareOptions = {}): Middleware {
+    return sessionMiddleware(this, options)
+  }
+
   /** What would happen to this text now, without running it. */
   explain(sql: string): Explanation {
     const statement = this.#dispatcher.statement(sql)
@@ -236,8 +242,7 @@ export class Router extends RoutedPool implements AsyncDisposable {
 
   async #dispatch(request: Request): Promise<QueryResult> {
     const session = this.#ambient.getStore() ?? this.#process
-    if (request.timeout === undefined)
-      return await this.#finish(session, this.#dispatcher.run(request, session))
+    if (request.timeout === undefined) return await this.#dispatcher.run(request, session)
     using limit = deadline(
       request.timeout,
       () =>
@@ -248,18 +253,7 @@ export class Router extends RoutedPool implements AsyncDisposable {
         ),
       request.signal,
     )
-    return await this.#finish(session, this.#dispatcher.run({ ...request, signal: limit.signal }, session))
-  }
-
-  async #finish(session: Session, running: Promise<QueryResult>): Promise<QueryResult> {
-    if (session === this.#process) return await running
-    const before = session.changed
-    try {
-      return await running
-    } finally {
-      // A timer or another request of this process must see it too.
-      if (session.changed && !before) this.#process.wrote()
-    }
+    return await this.#dispatcher.run({ ...request, signal: limit.signal }, session)
   }
 
   #request(
@@ -343,7 +337,7 @@ export class Router extends RoutedPool implements AsyncDisposable {
   #newSession(options: SessionOptions): Session {
     const read = optionReader('session')
     read.known(options, ['from'])
-    const session = new Session(this.#topology, true)
+    const session = new Session(this.#topology, this.#process)
     if (options.from !== undefined) {
       const { secret, ttl } = this.#bookmarkSettings()
       const bookmark = decodeBookmark(read.string('from', options.from, ''), secret, ttl)
@@ -355,8 +349,8 @@ export class Router extends RoutedPool implements AsyncDisposable {
   #handle(session: Session): SessionHandle {
     return {
       bookmark: () => encodeBookmark(session.bookmark(), this.#bookmarkSettings().secret),
-      get changed() {
-        return session.changed
+      get wrote() {
+        return session.written > 0
       },
     }
   }

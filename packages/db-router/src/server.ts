@@ -1,3 +1,4 @@
+import { delay } from '@cays/core/abort'
 import pg, { type PoolClient, type PoolConfig, type QueryResult } from 'pg'
 import { type Cancellation, cancelBackend } from './cancel-backend.ts'
 import { Failure, isFatal, isServerError } from './failure.ts'
@@ -30,6 +31,8 @@ export const REPLAY_QUERY = 'select pg_last_wal_replay_lsn()::text as lsn'
 
 /** How long a cancelled statement may take to end before its connection is cut, in milliseconds. */
 const LAST_WORD = 2_000
+/** Time constant after which a measured response time counts for a third, in milliseconds. */
+const FORGET = 5_000
 
 interface ClientState {
   readonly connectedAt: number
@@ -64,7 +67,9 @@ export class Server {
   latency = 0
   readonly #clients = new WeakMap<PoolClient, ClientState>()
   readonly #attempts = new Set<Attempt>()
+  readonly #connected = new Set<PoolClient>()
   #generation = 0
+  #measuredAt = 0
 
   constructor(url: string, weight: number, config: PoolConfig) {
     const { hostname, port } = new URL(url)
@@ -75,12 +80,14 @@ export class Server {
     this.pool.on('connect', (client) => {
       const state: ClientState = { connectedAt: performance.now(), generation: this.#generation, dead: false }
       this.#clients.set(client, state)
+      this.#connected.add(client)
       // pg-pool takes its own listener off while a client is checked out; without one a FATAL ends the process.
       client.on('error', () => {
         state.dead = true
       })
       client.on('end', () => {
         state.dead = true
+        this.#connected.delete(client)
       })
     })
   }
@@ -161,7 +168,7 @@ export class Server {
   run(submission: Submission, verify: Position | undefined): Promise<QueryResult | Failure> {
     return new Promise((resolve) => {
       const { config, values, signal } = submission
-      const started = performance.now()
+      let started = 0
       let client: PoolClient | undefined
       let settled = false
       let cancellation: Cancellation | undefined
@@ -203,6 +210,7 @@ export class Server {
         }, LAST_WORD).unref()
       }
       const send = (held: PoolClient) => {
+        started = performance.now()
         const answered = (error: Error | undefined, result: QueryResult) => {
           if (!error) {
             const clean = held.getTransactionStatus() === 'I' && !this.isDead(held)
@@ -285,7 +293,22 @@ export class Server {
     return !(seen instanceof Failure) && reaches(seen, position)
   }
 
+  /** Expected response time in milliseconds: it is forgotten over time, so that a slow server gets new chances. */
+  expected(now: number): number {
+    return this.latency * Math.exp((this.#measuredAt - now) / FORGET)
+  }
+
+  /** Ends every connection, within a second those in use too. */
+  async close(): Promise<void> {
+    const ended = this.pool.end()
+    const patience = new AbortController()
+    await Promise.race([ended, delay(1_000, { signal: patience.signal }).catch(() => {})])
+    patience.abort()
+    for (const client of this.#connected) (client.connection.stream as { destroy(): void }).destroy()
+  }
+
   #measure(milliseconds: number): void {
+    this.#measuredAt = performance.now()
     this.latency = this.latency === 0 ? milliseconds : this.latency + (milliseconds - this.latency) * 0.1
   }
 }

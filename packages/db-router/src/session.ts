@@ -12,24 +12,29 @@ export class Session {
   replica: Server | undefined
   readonly monotonic: boolean
   readonly #topology: Topology
+  readonly #process: Session | undefined
   #since = 0
   #position: Position | undefined
-  #changed = false
+  #written = 0
 
-  constructor(topology: Topology, monotonic: boolean) {
+  /** `process` is what the whole process has written; only sessions inside it read monotonically. */
+  constructor(topology: Topology, process: Session | undefined) {
     this.#topology = topology
-    this.monotonic = monotonic
+    this.#process = process
+    this.monotonic = process !== undefined
   }
 
-  /** True when something was written here, so that whoever comes next must be told. */
-  get changed(): boolean {
-    return this.#changed
+  /** Writes of this session; those it continues from do not count. */
+  get written(): number {
+    return this.#written
   }
 
   /** A write was acknowledged, or may have happened. */
   wrote(): void {
-    this.#changed = true
+    this.#written++
     this.saw()
+    // A timer or another request of this process must see it too.
+    this.#process?.wrote()
   }
 
   /** Something newer than any known position was shown. */
@@ -41,10 +46,9 @@ export class Session {
   /** Continues what another process did. */
   resume(bookmark: Bookmark): void {
     if (!bookmark.position) {
-      this.wrote()
+      this.saw()
       return
     }
-    this.#changed = true
     this.#topology.heardOf(bookmark.position.timeline)
     // A question to the primary that is already under way may be older than the bookmark.
     if (this.#since > 0) this.saw()

@@ -198,7 +198,7 @@ export class Topology {
     await Promise.all(this.#members.map((member) => member.prober.close()))
     this.#wakeAll()
     await this.#loops
-    await Promise.all(this.servers.map((server) => server.pool.end()))
+    await Promise.all(this.servers.map((server) => server.close()))
   }
 
   #member(server: Server): Member {

@@ -1,0 +1,243 @@
+import { type PostgresCluster, startPostgres } from '@cays/testkit'
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createRouter, type Router } from '../../src/index.ts'
+import { settled } from '../settled.ts'
+
+let cluster: PostgresCluster
+let db: Router
+
+beforeAll(async () => {
+  cluster = await startPostgres({ replicas: 2 })
+  await cluster.primary.sql(
+    'create table jobs (id serial primary key, title text unique);' +
+      ' create function shout(t text) returns text language sql immutable as $$ select upper(t) $$;' +
+      ' create function add_job(t text) returns int language sql volatile as $$ insert into jobs (title) values (t) returning id $$',
+  )
+  await cluster.waitForCatchup()
+  db = createRouter({ primary: cluster.url, replicas: [...cluster.urls.replicas], pool: { max: 5 } })
+  await db.health()
+  await settled(db, 2)
+})
+
+afterAll(async () => {
+  await db?.close()
+  await cluster?.close()
+})
+
+const WHERE = 'select pg_is_in_recovery() as replica, inet_server_port() as port'
+
+describe('a router in place of a pool', () => {
+  test('is a pg.Pool, with its options', () => {
+    expect(db).toBeInstanceOf(pg.Pool)
+    expect(db.primary).toBeInstanceOf(pg.Pool)
+    expect(db.options.max).toBe(5)
+  })
+
+  test('takes a text, values, a config, and a callback', async () => {
+    expect((await db.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+    expect((await db.query('select $1::int as one', [1])).rows).toEqual([{ one: 1 }])
+    expect((await db.query({ text: 'select $1::int', values: [1], rowMode: 'array' })).rows).toEqual([[1]])
+    const rows = await new Promise((resolve, reject) => {
+      db.query('select $1::int as one', [1], (error, result) =>
+        error ? reject(error) : resolve(result.rows),
+      )
+    })
+    expect(rows).toEqual([{ one: 1 }])
+  })
+
+  test('takes a query object', async () => {
+    const rows: unknown[] = []
+    const query = new pg.Query('select 1 as one')
+    await new Promise((resolve, reject) => {
+      query.on('row', (row) => rows.push(row))
+      query.on('end', resolve)
+      query.on('error', reject)
+      db.query(query)
+    })
+    expect(rows).toEqual([{ one: 1 }])
+  })
+
+  test('counts the connections of all servers and forwards their events', async () => {
+    await db.query('select 1')
+    expect(db.totalCount).toBeGreaterThan(0)
+    expect(db.idleCount).toBeGreaterThan(0)
+    expect(db.waitingCount).toBe(0)
+    let acquired = 0
+    const count = () => acquired++
+    db.on('acquire', count)
+    await db.query('select 1')
+    db.off('acquire', count)
+    expect(acquired).toBe(1)
+  })
+
+  test('hands out errors of the server as pg makes them, with the outcome added', async () => {
+    const error = await db.query('select * from nowhere').catch((thrown: unknown) => thrown)
+    expect(error).toBeInstanceOf(pg.DatabaseError)
+    expect(error).toMatchObject({ code: '42P01', outcome: 'rolled-back' })
+  })
+
+  test('refuses to begin a transaction on any connection', async () => {
+    await expect(db.query('BEGIN')).rejects.toMatchObject({ code: 'DB_ERR_USAGE', outcome: 'not-executed' })
+  })
+})
+
+describe('routing', () => {
+  test('sends reads to both replicas and writes to the primary', async () => {
+    const ports = new Set<number>()
+    for (let read = 0; read < 40; read++) {
+      const { rows } = await db.query<{ replica: boolean; port: number }>({
+        text: WHERE,
+        consistency: 'eventual',
+      })
+      expect(rows[0]?.replica).toBe(true)
+      ports.add(rows[0]?.port as number)
+    }
+    expect([...ports].sort()).toEqual(cluster.replicas.map((node) => node.port).sort())
+    const { rows } = await db.query(
+      "insert into jobs (title) values ('diver') returning pg_is_in_recovery() as replica",
+    )
+    expect(rows).toEqual([{ replica: false }])
+  })
+
+  test('does as the call says', async () => {
+    expect((await db.query({ text: WHERE, route: 'primary' })).rows[0]?.replica).toBe(false)
+    expect((await db.query({ text: WHERE, consistency: 'strong' })).rows[0]?.replica).toBe(false)
+    expect((await db.primary.query(WHERE)).rows[0]?.replica).toBe(false)
+    expect((await db.replica.query(WHERE)).rows[0]?.replica).toBe(true)
+    await expect(db.replica.query("insert into jobs (title) values ('x')")).rejects.toMatchObject({
+      code: '25006',
+    })
+  })
+
+  test('asks the database what a function of its own does', async () => {
+    await expect.poll(() => db.explain("select shout('a')").route).toBe('replica')
+    expect(db.explain("select add_job('a')").route).toBe('primary')
+    const { rows } = await db.query("select shout('a') as loud, pg_is_in_recovery() as replica")
+    expect(rows[0]).toEqual({ loud: 'A', replica: true })
+    await db.query("select add_job('from a function')")
+    expect(
+      (await db.query("select count(*)::int from jobs where title = 'from a function'")).rows[0]?.count,
+    ).toBe(1)
+  })
+
+  test('learns from a replica that refuses what looked like a read, and loses nothing', async () => {
+    await cluster.primary.sql("create view sneaky as select add_job('sneaky ' || gen_random_uuid()) as id")
+    await cluster.waitForCatchup()
+    expect(db.explain('select id from sneaky').route).toBe('replica')
+    await db.query('select id from sneaky')
+    expect(db.explain('select id from sneaky')).toMatchObject({ route: 'primary' })
+    const { rows } = await db.query("select count(*)::int from jobs where title like 'sneaky%'")
+    expect(rows[0]?.count).toBe(1)
+  })
+})
+
+describe('connect', () => {
+  test('routes reads one by one until a statement needs a connection of its own', async () => {
+    const client = await db.connect()
+    expect((await client.query({ text: WHERE })).rows[0]?.replica).toBe(true)
+    await client.query('BEGIN')
+    expect((await client.query({ text: WHERE })).rows[0]?.replica).toBe(false)
+    await client.query("insert into jobs (title) values ('bound')")
+    await client.query('ROLLBACK')
+    client.release()
+    expect((await db.query("select count(*)::int from jobs where title = 'bound'")).rows[0]?.count).toBe(0)
+  })
+
+  test('keeps session state on one connection', async () => {
+    const client = await db.connect()
+    await client.query("set application_name = 'keeper'")
+    const { rows } = await client.query("select current_setting('application_name') as name")
+    expect(rows[0]?.name).toBe('keeper')
+    await client.query('reset application_name')
+    client.release()
+    expect(() => client.release()).toThrow(/already been released/)
+    await expect(client.query('select 1')).rejects.toMatchObject({ code: 'DB_ERR_USAGE' })
+  })
+
+  test('runs a read-only transaction on a replica, on one snapshot', async () => {
+    const client = await db.connect()
+    await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+    expect((await client.query({ text: WHERE })).rows[0]?.replica).toBe(true)
+    await expect(client.query("insert into jobs (title) values ('no')")).rejects.toMatchObject({
+      code: '25006',
+    })
+    await client.query('ROLLBACK')
+    client.release()
+  })
+
+  test('gives the connection back closed when a transaction was left open', async () => {
+    const client = await db.connect()
+    await client.query('BEGIN')
+    await client.query("insert into jobs (title) values ('left open')")
+    client.release()
+    const { rows } = await db.query("select count(*)::int from jobs where title = 'left open'")
+    expect(rows[0]?.count).toBe(0)
+  })
+
+  test('takes a callback as pg-pool does', async () => {
+    const rows = await new Promise((resolve, reject) => {
+      db.connect((error, client, done) => {
+        if (error || !client) return reject(error)
+        client.query('select 1 as one', (failed: Error, result: pg.QueryResult) => {
+          done()
+          if (failed) reject(failed)
+          else resolve(result.rows)
+        })
+      })
+    })
+    expect(rows).toEqual([{ one: 1 }])
+  })
+})
+
+describe('transaction', () => {
+  test('commits what the function did and gives its result', async () => {
+    const id = await db.transaction(async (tx) => {
+      const { rows } = await tx.query<{ id: number }>("insert into jobs (title) values ('tx') returning id")
+      return rows[0]?.id
+    })
+    expect((await db.query('select title from jobs where id = $1', [id])).rows).toEqual([{ title: 'tx' }])
+  })
+
+  test('rolls back when the function throws', async () => {
+    const failing = db.transaction(async (tx) => {
+      await tx.query("insert into jobs (title) values ('never')")
+      throw new Error('changed my mind')
+    })
+    await expect(failing).rejects.toThrow('changed my mind')
+    expect((await db.query("select count(*)::int from jobs where title = 'never'")).rows[0]?.count).toBe(0)
+  })
+
+  test('says so when COMMIT rolled back because an error was ignored', async () => {
+    const ignoring = db.transaction(async (tx) => {
+      await tx.query('select * from nowhere').catch(() => {})
+    })
+    await expect(ignoring).rejects.toMatchObject({
+      code: 'DB_ERR_TRANSACTION_ABORTED',
+      outcome: 'rolled-back',
+    })
+  })
+
+  test('runs again after a serialization failure when allowed', async () => {
+    await db.query("insert into jobs (title) values ('counter 0')")
+    let runs = 0
+    await db.transaction({ isolation: 'serializable', retry: 2 }, async (tx) => {
+      runs++
+      await tx.query("select * from jobs where title like 'counter%'")
+      if (runs === 1) await db.query("update jobs set title = 'counter 1' where title = 'counter 0'")
+      await tx.query("update jobs set title = title || '!' where title like 'counter%'")
+    })
+    expect(runs).toBe(2)
+    expect((await db.query("select title from jobs where title like 'counter%'")).rows).toEqual([
+      { title: 'counter 1!' },
+    ])
+  })
+
+  test('runs on a replica when read only', async () => {
+    const replica = await db.transaction({ readOnly: true }, async (tx) => {
+      const { rows } = await tx.query(WHERE)
+      return rows[0]?.replica
+    })
+    expect(replica).toBe(true)
+  })
+})

@@ -1,0 +1,192 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { type PostgresCluster, startPostgres } from '@cays/testkit'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { createRouter, type Router, type RouterOptions } from '../../src/index.ts'
+import { settled } from '../settled.ts'
+
+const SECRET = 'a secret of the test suite'
+const COUNT = 'select count(*)::int as count, pg_is_in_recovery() as replica from notes'
+
+let cluster: PostgresCluster
+const routers: Router[] = []
+
+async function router(options: Partial<RouterOptions> = {}): Promise<Router> {
+  const made = createRouter({
+    primary: cluster.url,
+    replicas: [...cluster.urls.replicas],
+    bookmark: { secret: SECRET },
+    ...options,
+  })
+  routers.push(made)
+  await settled(made, 2)
+  return made
+}
+
+beforeAll(async () => {
+  cluster = await startPostgres({ replicas: 2 })
+  await cluster.primary.sql('create table notes (id serial, body text)')
+  await cluster.waitForCatchup()
+})
+
+afterEach(async () => {
+  await Promise.all(cluster.replicas.map((replica) => replica.resumeReplay()))
+  await Promise.all(cluster.replicas.map((replica) => replica.lag(0)))
+  await Promise.all(routers.splice(0).map((made) => made.close()))
+})
+
+afterAll(() => cluster?.close())
+
+async function pauseAll() {
+  await cluster.waitForCatchup()
+  await Promise.all(cluster.replicas.map((replica) => replica.pauseReplay()))
+}
+
+test('a lone process sees its own writes though every replica stands still', async () => {
+  const db = await router()
+  const { rows: before } = await db.query(COUNT)
+  await pauseAll()
+  await db.query("insert into notes (body) values ('seen')")
+  const { rows } = await db.query(COUNT)
+  expect(rows[0]).toEqual({ count: before[0]?.count + 1, replica: false })
+  expect((await db.query({ text: COUNT, consistency: 'eventual' })).rows[0]).toEqual({
+    count: before[0]?.count,
+    replica: true,
+  })
+})
+
+test('reads go back to a replica as soon as it has what the session wrote', async () => {
+  const db = await router({ wait: { budget: '5s' } })
+  await db.query("insert into notes (body) values ('waited for')")
+  expect((await db.query(COUNT)).rows[0]?.replica).toBe(true)
+})
+
+test('a read waits for a replica within its budget', async () => {
+  const db = await router({ wait: { budget: '5s' } })
+  await Promise.all(cluster.replicas.map((replica) => replica.lag('300ms')))
+  const { rows: before } = await db.query({ text: COUNT, consistency: 'strong' })
+  await db.query("insert into notes (body) values ('late')")
+  const { rows } = await db.query(COUNT)
+  expect(rows[0]).toEqual({ count: before[0]?.count + 1, replica: true })
+})
+
+test('instead of the primary a read can fail when no replica catches up', async () => {
+  const db = await router({ wait: { budget: 20, otherwise: 'error' } })
+  await pauseAll()
+  await db.query("insert into notes (body) values ('out of reach')")
+  await expect(db.query(COUNT)).rejects.toMatchObject({
+    code: 'DB_ERR_NOT_CAUGHT_UP',
+    outcome: 'not-executed',
+  })
+})
+
+test('a session is bound by its own writes, not by those of others', async () => {
+  const db = await router()
+  await pauseAll()
+  await db.session(async () => {
+    await db.query("insert into notes (body) values ('of a session')")
+    expect((await db.query(COUNT)).rows[0]?.replica).toBe(false)
+  })
+  await db.session(async () => {
+    expect((await db.query(COUNT)).rows[0]?.replica).toBe(true)
+  })
+  // Outside of sessions the process must see whatever it wrote.
+  expect((await db.query(COUNT)).rows[0]?.replica).toBe(false)
+})
+
+test('a transaction counts as a write of its session', async () => {
+  const db = await router()
+  await pauseAll()
+  await db.session(async () => {
+    await db.transaction(async (tx) => {
+      await tx.query("insert into notes (body) values ('in a transaction')")
+    })
+    expect((await db.query(COUNT)).rows[0]?.replica).toBe(false)
+  })
+})
+
+test('a bookmark carries a session to another process', async () => {
+  const one = await router()
+  const two = await router()
+  await pauseAll()
+  const bookmark = await one.session(async (session) => {
+    await one.query("insert into notes (body) values ('carried')")
+    return session.bookmark()
+  })
+  await two.session({ from: bookmark }, async () => {
+    const { rows } = await two.query(
+      "select pg_is_in_recovery() as replica from notes where body = 'carried'",
+    )
+    expect(rows).toEqual([{ replica: false }])
+  })
+})
+
+test('a bookmark with a position is met by a replica that has passed it', async () => {
+  const one = await router()
+  const two = await router({ wait: { budget: '5s' } })
+  const bookmark = await one.session(async (session) => {
+    await one.query("insert into notes (body) values ('passed')")
+    await one.query(COUNT)
+    return session.bookmark()
+  })
+  await two.session({ from: bookmark }, async () => {
+    const { rows } = await two.query("select pg_is_in_recovery() as replica from notes where body = 'passed'")
+    expect(rows).toEqual([{ replica: true }])
+  })
+})
+
+test('a forged bookmark is ignored', async () => {
+  const db = await router()
+  await pauseAll()
+  const bookmark = await db.session(async (session) => {
+    await db.query("insert into notes (body) values ('forged')")
+    return session.bookmark()
+  })
+  await db.session({ from: `${bookmark.slice(0, -1)}${bookmark.endsWith('A') ? 'B' : 'A'}` }, async () => {
+    expect((await db.query(COUNT)).rows[0]?.replica).toBe(true)
+  })
+})
+
+test('a replica staler than the limit serves nothing, and serves again when it has caught up', async () => {
+  const db = await router({ maxStaleness: 700, health: { interval: 50 } })
+  await pauseAll()
+  await cluster.primary.sql("insert into notes (body) values ('stale')")
+  const eventual = { text: COUNT, consistency: 'eventual' } as const
+  await expect.poll(async () => (await db.query(eventual)).rows[0]?.replica, { timeout: 5_000 }).toBe(false)
+  await Promise.all(cluster.replicas.map((replica) => replica.resumeReplay()))
+  await expect.poll(async () => (await db.query(eventual)).rows[0]?.replica, { timeout: 5_000 }).toBe(true)
+})
+
+test('the middleware carries a write to the next request on another node', async () => {
+  const nodes = await Promise.all(
+    [await router(), await router()].map(async (db) => {
+      const middleware = db.middleware()
+      const server = createServer((request, response) => {
+        middleware(request, response, async () => {
+          if (request.method === 'POST') await db.query("insert into notes (body) values ('by request')")
+          const { rows } = await db.query(
+            "select count(*)::int as count, bool_and(pg_is_in_recovery()) as replica from notes where body = 'by request'",
+          )
+          response.end(JSON.stringify(rows[0]))
+        })
+      })
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+      return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }
+    }),
+  )
+  try {
+    await pauseAll()
+    const [one, two] = nodes as [(typeof nodes)[0], (typeof nodes)[0]]
+    const quiet = await fetch(one.url)
+    expect(quiet.headers.get('set-cookie')).toBeNull()
+    const posted = await fetch(one.url, { method: 'POST' })
+    const cookie = posted.headers.get('set-cookie')
+    expect(cookie).toMatch(/^cays_bookmark=v1\.[^;]+; Max-Age=30; Path=\/; HttpOnly; SameSite=lax$/)
+    const followed = await fetch(two.url, { headers: { cookie: `a=b; ${cookie?.split(';')[0]}` } })
+    expect(await followed.json()).toEqual({ count: 1, replica: false })
+    const stranger = await fetch(two.url)
+    expect(await stranger.json()).toMatchObject({ count: 0 })
+  } finally {
+    for (const { server } of nodes) server.close()
+  }
+})

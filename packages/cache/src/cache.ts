@@ -22,7 +22,7 @@ export type CacheEvents = {
 }
 
 export interface CacheHealth {
-  /** `'ok'`, or `'degraded'` while Redis is configured and not in use. The cache answers in both. */
+  /** `'ok'`, or `'degraded'` while Redis is configured and its last answer failed to come. The cache answers in both. */
   readonly status: 'ok' | 'degraded'
   /** Counts since the cache was created. */
   readonly reads: {

@@ -272,7 +272,7 @@ class TwoTierCache implements Cache {
   health(): CacheHealth {
     const fleet = this.#fleet
     const health: CacheHealth = {
-      status: fleet && !fleet.usable ? 'degraded' : 'ok',
+      status: fleet && (!fleet.usable || fleet.tier.failing) ? 'degraded' : 'ok',
       reads: { ...this.#counts },
       memory: { items: this.#memory.items, bytes: this.#memory.bytes },
       loading: this.#reads.loading,

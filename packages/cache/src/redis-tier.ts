@@ -44,6 +44,11 @@ export class RedisTier {
     return this.#state
   }
 
+  /** True from the first failure until the next success. */
+  get failing(): boolean {
+    return this.#failures > 0 || this.#state !== 'up'
+  }
+
   get lastError(): CacheError | undefined {
     return this.#lastError
   }

@@ -24,7 +24,9 @@ export async function startWorkers(count: number, url: string, name: string): Pr
           child.send(order)
           const [report] = await Promise.race([
             once(child, 'message'),
-            once(child, 'exit').then((): [Report] => [{ values: [], errors: ['died'], loads: 0, slowest: 0 }]),
+            once(child, 'exit').then((): [Report] => [
+              { values: [], errors: ['died'], loads: 0, slowest: 0 },
+            ]),
           ])
           return report as Report
         },

@@ -1,0 +1,151 @@
+import { type StandaloneRedis, startRedis } from '@cays/testkit'
+import { Redis } from 'ioredis'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { type CacheOptions, createCache } from '../../src/index.ts'
+import { pause, until } from '../fleet.ts'
+
+const TIMEOUT = 200
+/** What a busy machine may add to a wait; the waits this guards against last 10 s and more. */
+const SLACK = 400
+
+let server: StandaloneRedis
+let redis: Redis
+let serial = 0
+
+beforeAll(async () => {
+  server = await startRedis()
+  // ioredis as it comes: offline queue, 20 retries, back-off of seconds.
+  redis = new Redis(server.url)
+  redis.on('error', () => {})
+})
+
+afterEach(async () => {
+  await server.thaw().catch(() => {})
+  await server.start()
+  await until('the client is back', async () => (await redis.ping().catch(() => '')) === 'PONG', 10_000)
+})
+
+afterAll(async () => {
+  redis?.disconnect()
+  await server?.close()
+})
+
+function start(options: Partial<CacheOptions> = {}) {
+  const l2 = { timeout: TIMEOUT, retryAfter: 300, ...options.l2 }
+  return createCache({ name: `away${++serial}`, redis, ttl: '1h', ...options, l2 })
+}
+
+async function timed<T>(work: () => Promise<T>): Promise<{ readonly value: T; readonly took: number }> {
+  const began = performance.now()
+  const value = await work()
+  return { value, took: performance.now() - began }
+}
+
+for (const fault of ['freeze', 'kill'] as const) {
+  describe(`Redis after ${fault}`, () => {
+    it('costs a cold read its deadline at most, and nothing once the breaker is open', async () => {
+      await using cache = start({ sync: { maxStaleness: '1s' } })
+      await cache.getOrSet('warm', () => 1)
+      let downs = 0
+      cache.on('redis-down', () => downs++)
+      await server[fault]()
+      let operations = 0
+      while (downs === 0) {
+        const { value, took } = await timed(() => cache.getOrSet(`cold${operations}`, () => operations))
+        expect(value).toBe(operations)
+        expect(took).toBeLessThan(TIMEOUT + SLACK)
+        operations++
+        expect(operations).toBeLessThanOrEqual(5)
+      }
+      expect(cache.health()).toMatchObject({
+        status: 'degraded',
+        redis: { state: expect.stringMatching(/down|trying/) },
+      })
+      const open = await timed(async () => {
+        for (let i = 0; i < 100; i++) await cache.getOrSet(`open${i}`, () => i)
+      })
+      expect(open.took).toBeLessThan(TIMEOUT)
+      expect((await timed(() => cache.getMany(['a', 'b']))).took).toBeLessThan(TIMEOUT)
+    })
+
+    it('leaves memory hits as they are while they are confirmed, then loads once per maxStaleness', async () => {
+      await using cache = start({ sync: { maxStaleness: 600 } })
+      let loads = 0
+      const load = () => ++loads
+      await cache.getOrSet('hot', load)
+      await server[fault]()
+      expect(cache.peek('hot')).toBe(1)
+      const began = performance.now()
+      while (performance.now() - began < 2_000) {
+        await cache.getOrSet('hot', load)
+        await pause(5)
+      }
+      expect(loads).toBeGreaterThanOrEqual(3)
+      expect(loads).toBeLessThanOrEqual(6)
+    })
+
+    it('leaves memory hits as they are for as long as it lasts, with onLost: serve', async () => {
+      await using cache = start({ sync: { maxStaleness: 300, onLost: 'serve' } })
+      let loads = 0
+      const load = () => ++loads
+      await cache.getOrSet('hot', load)
+      await server[fault]()
+      await pause(900)
+      for (let i = 0; i < 50; i++) expect(await cache.getOrSet('hot', load)).toBe(1)
+      expect(loads).toBe(1)
+    })
+
+    it('is in use again two seconds after it is back, with what was pending carried out', async () => {
+      await using cache = start({ sync: { maxStaleness: 500 } })
+      await cache.set('pending', 'old')
+      await cache.set('expiring', 'old')
+      await cache.set('tagged', 'old', { tags: ['t'] })
+      let ups = 0
+      cache.on('redis-up', () => ups++)
+      await server[fault]()
+      expect(await cache.invalidate('pending')).toBe('queued')
+      expect(await cache.expire('expiring')).toBe('queued')
+      expect(await cache.invalidateTags('t')).toBe('queued')
+      for (let i = 0; i < 5; i++) await cache.get(`cold${i}`)
+      await until('the breaker is open', () => cache.health().redis?.state !== 'up')
+      await pause(1_500)
+      await (fault === 'freeze' ? server.thaw() : server.start())
+      const back = await timed(() => until('in use', () => ups === 1, 4_000))
+      expect(back.took).toBeLessThan(2_000)
+      expect(cache.health()).toMatchObject({ status: 'ok', redis: { state: 'up', pending: 0 } })
+      for (const key of ['pending', 'expiring', 'tagged']) expect(await cache.get(key)).toBeUndefined()
+    })
+  })
+}
+
+describe('Redis that was never there', () => {
+  it('does not keep the cache from working', async () => {
+    const nobody = new Redis({ port: 1, lazyConnect: true })
+    nobody.on('error', () => {})
+    await using cache = createCache({ name: 'nobody', redis: nobody, l2: { timeout: TIMEOUT } })
+    const { value, took } = await timed(() => cache.getOrSet('k', () => 1))
+    expect(value).toBe(1)
+    expect(took).toBeLessThan(TIMEOUT + SLACK)
+    expect(cache.peek('k')).toBe(1)
+    nobody.disconnect()
+  })
+})
+
+describe('Redis that is full', () => {
+  it('takes nothing more, and reads, invalidations and the bound go on', async () => {
+    await using cache = start({ sync: { maxStaleness: 300 } })
+    await using other = createCache({ name: cache.name, redis, sync: { maxStaleness: 300 } })
+    await cache.set('k', 'old')
+    expect(await other.get('k')).toBe('old')
+    await server.config({ 'maxmemory-policy': 'noeviction', maxmemory: '1mb' })
+    try {
+      expect(await cache.getOrSet('cold', () => 'loaded')).toBe('loaded')
+      await cache.invalidate('k')
+      await pause(300)
+      expect(await other.getOrSet('k', () => 'new')).toBe('new')
+      expect(await cache.getOrSet('k', () => 'new')).toBe('new')
+    } finally {
+      await server.config({ maxmemory: '0' })
+    }
+  })
+})

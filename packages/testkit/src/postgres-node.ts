@@ -145,7 +145,7 @@ export class PostgresNode {
 
   /** Ends the postmaster and every session with SIGKILL, as a crash of the machine would; the data stays. */
   kill(): Promise<void> {
-    return this.#verb(undefined, async () => this.#postmaster.process?.kill())
+    return this.#verb(undefined, () => this.#postmaster.kill())
   }
 
   /** Stops the server's processes where they stand (SIGSTOP): connections stay open and nothing answers. */

@@ -120,16 +120,28 @@ export class Postmaster {
   async stop(stopSignal: NodeJS.Signals, timeout: number, signal?: AbortSignal): Promise<void> {
     const { process } = this
     if (!process || (await process.stop(stopSignal, timeout, signal))) return
-    if (!(await process.stop('SIGQUIT', 3_000, signal))) await process.kill()
+    if (!(await process.stop('SIGQUIT', 3_000, signal))) await this.kill()
+  }
+
+  /** Ends the process and all that it forked with SIGKILL. */
+  async kill(): Promise<void> {
+    await this.process?.kill()
+    this.#removeSegment()
   }
 
   /** Ends the process whatever its state, quickly, and removes all data. */
   async discard(): Promise<void> {
     await this.stop('SIGQUIT', 2_000)
-    // A server that was killed leaves a System V memory segment, named in the pid file that it leaves as well.
-    const segment = this.#pidFile()[6]?.trim().split(/\s+/)[1]
-    if (segment && /^\d+$/.test(segment)) spawnSync('ipcrm', ['-m', segment])
+    this.#removeSegment()
     rmSync(this.data, { recursive: true, force: true, maxRetries: 3 })
+  }
+
+  // A server that was killed leaves a System V memory segment, named in the pid file that it leaves as well.
+  #removeSegment(): void {
+    const segment = this.process ? undefined : this.#pidFile()[6]?.trim().split(/\s+/)[1]
+    if (!segment || !/^\d+$/.test(segment)) return
+    spawnSync('ipcrm', ['-m', segment])
+    rmSync(join(this.data, 'postmaster.pid'), { force: true })
   }
 
   #pidFile(): readonly string[] {

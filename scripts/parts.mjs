@@ -5,13 +5,14 @@ import { run } from './processes.mjs'
 
 /**
  * The servers that come from the machine and not from npm. `commands` must all be found (a list is a choice),
- * `uses` marks the test files that need the part.
+ * `uses` marks the test files that need the part, `services` are what Debian would start with the machine.
  */
 export const parts = [
   {
     name: 'redis',
     commands: [['redis-server', 'valkey-server']],
     apt: ['redis-server'],
+    services: ['redis-server'],
     dnf: ['valkey'],
     brew: ['redis'],
     uses: /\bstartRedis\b/,
@@ -20,6 +21,7 @@ export const parts = [
     name: 'pgbouncer',
     commands: ['pgbouncer'],
     apt: ['pgbouncer'],
+    services: ['pgbouncer'],
     dnf: ['pgbouncer'],
     brew: ['pgbouncer'],
     uses: /\bstartPgBouncer\b/i,
@@ -28,12 +30,14 @@ export const parts = [
     name: 'postgres-15',
     commands: ['/usr/lib/postgresql/15/bin/postgres'],
     apt: ['postgresql-15'],
+    services: ['postgresql'],
     uses: /\bversion: '?15\b|\/usr\/lib\/postgresql\/15/,
   },
   {
     name: 'ceph',
     commands: ['ceph-mon', 'ceph-osd', 'radosgw', 'radosgw-admin', 'ceph', 'ceph-authtool', 'monmaptool'],
     apt: ['ceph-mon', 'ceph-osd', 'radosgw', 'ceph-common'],
+    services: ['radosgw'],
     uses: /\bstart(?:Ceph|Rgw)\w*/i,
   },
   {
@@ -95,11 +99,8 @@ export async function installParts(log = () => {}) {
   })
   const stillMissing = missingParts()
   const added = missing.filter((part) => !stillMissing.includes(part))
-  if (findCommand('systemctl')) {
-    const services = { redis: 'redis-server', pgbouncer: 'pgbouncer', 'postgres-15': 'postgresql' }
-    const units = added.flatMap(({ name }) => services[name] ?? [])
-    if (units.length > 0) await run('systemctl', ['disable', ...units])
-  }
+  const services = added.flatMap((part) => part.services ?? [])
+  if (services.length > 0 && findCommand('systemctl')) await run('systemctl', ['disable', ...services])
   return stillMissing
 }
 

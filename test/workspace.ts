@@ -1,5 +1,6 @@
+import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 
 export const root: string = join(import.meta.dirname, '..')
 
@@ -13,6 +14,7 @@ export interface Manifest {
   readonly name: string
   readonly version: string
   readonly private?: boolean
+  readonly files?: readonly string[]
   readonly exports: Readonly<Record<string, string | Target>>
   readonly dependencies?: Readonly<Record<string, string>>
   readonly peerDependencies?: Readonly<Record<string, string>>
@@ -39,7 +41,7 @@ export interface Package {
   readonly folder: string
   readonly manifest: Manifest
   readonly entries: readonly Entry[]
-  /** It has its README. */
+  /** Its README has its last section: the package is presented as finished. */
   readonly documented: boolean
 }
 
@@ -69,7 +71,9 @@ function describePackage(name: string, folder: string): Package {
       ? [{ specifier: manifest.name + subpath.slice(1), subpath, source: source.replace('./', '') }]
       : []
   })
-  return { name, folder, manifest, entries, documented: existsSync(join(root, folder, 'README.md')) }
+  const readme = `${folder}/README.md`
+  const documented = existsSync(join(root, readme)) && read(readme).includes('\n## Links')
+  return { name, folder, manifest, entries, documented }
 }
 
 /** The files under a folder that end as asked, relative to the root; nothing when there is no such folder. */
@@ -79,6 +83,18 @@ export function filesUnder(folder: string, ending: string): readonly string[] {
     .filter((file) => file.endsWith(ending) && !/(?:^|\/)(?:node_modules|dist)\//.test(file))
     .map((file) => `${folder}/${file}`)
     .sort()
+}
+
+/** The files of the repository, relative to the root: what git tracks or would, or what an export of it holds. */
+export function repositoryFiles(): readonly string[] {
+  const list = ['ls-files', '--cached', '--others', '--exclude-standard', '-z']
+  const { status, stdout } = spawnSync('git', list, { cwd: root, encoding: 'utf8', maxBuffer: 2 ** 26 })
+  if (status === 0) return stdout.split('\0').filter((file) => file && existsSync(join(root, file)))
+  const ignored = /(?:^|\/)(?:node_modules|dist|\.git|\.cays|coverage)(?:\/|$)|^docs\/api/
+  return readdirSync(root, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(root, join(entry.parentPath, entry.name)))
+    .filter((file) => !ignored.test(file))
 }
 
 /** The package's name in an import specifier: `pg` of `pg/lib/x`, `@cays/core` of `@cays/core/error`. */

@@ -30,7 +30,7 @@ describe.each(withErrors)('the errors of $manifest.name', ({ folder, documented 
     const table = await errorTableOf(folder)
     expect(new Set(Object.keys(table).map((code) => code.split('_ERR_')[0])).size).toBe(1)
     for (const [code, { meaning }] of Object.entries(table)) {
-      expect(`${code}: ${meaning}`).toMatch(/: [A-Z].{20,}\.$/s)
+      expect(`${code}: ${meaning}`).toMatch(/: [A-Z`].{20,}\.$/s)
     }
   })
 })

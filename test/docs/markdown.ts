@@ -1,5 +1,4 @@
-import { execFileSync } from 'node:child_process'
-import { read, root } from '../workspace.ts'
+import { read, repositoryFiles } from '../workspace.ts'
 
 export interface CodeBlock {
   /** The Markdown file, relative to the root. */
@@ -11,14 +10,10 @@ export interface CodeBlock {
   readonly code: string
 }
 
-/** Every Markdown file under version control or about to be, relative to the root. */
-export const markdownFiles: readonly string[] = execFileSync(
-  'git',
-  ['ls-files', '--cached', '--others', '--exclude-standard', '-z', '*.md'],
-  { cwd: root, encoding: 'utf8' },
+/** Every Markdown file of the repository that a person writes, relative to the root. */
+export const markdownFiles: readonly string[] = repositoryFiles().filter(
+  (file) => file.endsWith('.md') && !file.startsWith('.changeset/') && !file.endsWith('CHANGELOG.md'),
 )
-  .split('\0')
-  .filter((file) => file && !file.startsWith('.changeset/') && !file.endsWith('CHANGELOG.md'))
 
 /** The fenced blocks of a file. */
 export function codeBlocks(file: string): readonly CodeBlock[] {

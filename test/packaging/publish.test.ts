@@ -23,7 +23,7 @@ describe.each(packages)('$manifest.name', ({ folder, manifest }) => {
       .split('\n')
       .map((file) => file.replace('package/', ''))
     expect(files).toEqual(expect.arrayContaining(['package.json', 'LICENSE']))
-    const allowed = /^(?:dist\/|package\.json$|README\.md$|LICENSE$|CHANGELOG\.md$)/
+    const allowed = /^(?:dist\/|package\.json$|LICENSE$|[A-Z]+\.md$)/
     expect(files.filter((file) => !allowed.test(file))).toEqual([])
   })
 

@@ -180,6 +180,14 @@ export class Router extends RoutedPool implements AsyncDisposable {
     this.#ambient.run(session, () => work(this.#handle(session)))
   }
 
+  /**
+   * The bookmark of the session this is called in, or of the whole process outside of any: for a job's payload
+   * or another carrier of your own. Costs nothing. Needs `bookmark.secret`.
+   */
+  bookmark(): string {
+    return this.#handle(this.#ambient.getStore() ?? this.#process).bookmark()
+  }
+
   /** Express, Connect and plain `node:http` middleware: see {@link sessionMiddleware}. Needs `bookmark.secret`. */
   middleware(options: MiddlewareOptions = {}): Middleware {
     return sessionMiddleware(this, options)

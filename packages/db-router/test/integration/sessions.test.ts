@@ -121,6 +121,24 @@ test('a bookmark carries a session to another process', async () => {
   })
 })
 
+test('the router gives the bookmark of the session it is asked in, and of the process outside of any', async () => {
+  const one = await router()
+  const two = await router()
+  await pauseAll()
+  const seenFrom = async (from: string, body: string) =>
+    await two.session({ from }, async () => {
+      const { rows } = await two.query({ text: 'select 1 from notes where body = $1', values: [body] })
+      return rows.length
+    })
+  const inside = await one.session(async () => {
+    await one.query("insert into notes (body) values ('asked inside')")
+    return one.bookmark()
+  })
+  expect(await seenFrom(inside, 'asked inside')).toBe(1)
+  await one.query("insert into notes (body) values ('asked outside')")
+  expect(await seenFrom(one.bookmark(), 'asked outside')).toBe(1)
+})
+
 test('a bookmark with a position is met by a replica that has passed it', async () => {
   const one = await router()
   const two = await router({ wait: { budget: '5s' } })

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { Events } from '@cays/core/events'
 import { Lifecycle } from '@cays/core/lifecycle'
 import { Batch, type BatchContext } from './batch.ts'
@@ -68,6 +69,8 @@ class TwoTierCache implements Cache {
 
   constructor(settings: Settings) {
     this.name = settings.name
+    // One listener per load under way, each taken off when it ends.
+    setMaxListeners(0, this.#lifecycle.signal)
     this.#settings = settings
     this.#timeline = new Timeline(settings.redis === undefined)
     this.#memory = new MemoryTier(settings.l1, this.#timeline)
@@ -196,6 +199,7 @@ class TwoTierCache implements Cache {
       const { freshness, tags } = planOf(options, this.#defaults, 'set')
       const fleet = this.#fleet
       if (fleet?.usable && !fleet.feed.confirmed) await fleet.feed.confirm()
+      if (fleet?.usable) await fleet.feed.remember(tags)
       this.#reads.void(key)
       const fence = this.#reads.fences.open(key)
       try {
@@ -212,7 +216,6 @@ class TwoTierCache implements Cache {
             write = { ...write, put }
           }
           seq = await fleet.write(write)
-          if (tags.length > 0) fleet.feed.remember(tags)
         }
         const { voided } = fence
         // Reads that began before the write reached Redis must not put the old value over the new one.

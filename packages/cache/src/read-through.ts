@@ -332,6 +332,7 @@ export class ReadThrough {
         () => {},
       )
     }, this.#settings.l2.lease / 3)
+    await fleet.feed.remember(flight.tags)
     const { epoch } = this.#timeline
     try {
       // Grace on a slow load: callers get the older value, the load goes on.
@@ -384,7 +385,7 @@ export class ReadThrough {
       }
       const whole = Math.ceil(ttl + staleFor(plan.freshness))
       const kept = await fleet.tier.fill(key, token, Math.ceil(ttl), whole, body)
-      if (kept && tags.length > 0) fleet.feed.remember(tags)
+      if (kept) void fleet.feed.remember(tags)
       return kept
     } catch {
       // Whether Redis took it is open. Memory may keep it: the feed tells of any write since (rule 5).

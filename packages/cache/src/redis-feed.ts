@@ -123,15 +123,21 @@ export class RedisFeed {
     return last
   }
 
-  /** Sees to it that markers of these tags exist, so that nodes that start later can judge their entries. */
-  remember(tags: readonly string[]): void {
+  /**
+   * Sees to it that markers of these tags exist before a value is stored that knows the present sequence: a
+   * process that starts later can then tell that nothing invalidated it. Never rejects. One round trip for tags
+   * not seen before.
+   */
+  async remember(tags: readonly string[]): Promise<void> {
     const unknown = tags.filter((tag) => !this.#remembered.has(tag))
     if (unknown.length === 0) return
     if (this.#remembered.size > MAX_REMEMBERED) this.#remembered.clear()
-    for (const tag of unknown) this.#remembered.add(tag)
-    this.lastOf(unknown).catch(() => {
-      for (const tag of unknown) this.#remembered.delete(tag)
-    })
+    try {
+      await this.lastOf(unknown)
+      for (const tag of unknown) this.#remembered.add(tag)
+    } catch {
+      // Without a marker the value is refused by processes that start later: a load more, never a wrong value.
+    }
   }
 
   /** Called by every use of the cache that is not a plain memory hit; keeps the catch-up going while in use. */

@@ -197,6 +197,8 @@ export class RedisTier {
         : new CacheError('CACHE_ERR_REDIS', `redis failed: ${messageOf(thrown)}`, { cause: thrown })
     if (this.#state === 'down') return error
     this.#lastError = error
+    // A full server answers and reads; there is nothing to wait for.
+    if (thrown instanceof Error && thrown.message.startsWith('OOM')) return error
     this.#failures++
     if (this.#state === 'trying' || this.#failures >= this.#settings.failures) {
       const before = this.#state

@@ -35,6 +35,7 @@ export const TESTKIT_ERRORS = {
   },
 } as const satisfies ErrorTable
 
+/** The `code` of a {@link TestkitError}. */
 export type TestkitErrorCode = keyof typeof TESTKIT_ERRORS
 
 /** Thrown by everything in this package: a test's set-up is wrong, or a server misbehaves. */

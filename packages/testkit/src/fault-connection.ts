@@ -1,14 +1,15 @@
 import { connect, type Socket } from 'node:net'
 import { FaultLane, type LaneFaults, resetSocket } from './fault-lane.ts'
 
-export type Direction = 'toServer' | 'toClient'
+/** From the client to the server, or back. */
+export type FaultDirection = 'toServer' | 'toClient'
 
 export interface FaultConnectionOptions {
   readonly target: { readonly host: string; readonly port: number }
-  readonly faults: (direction: Direction) => Readonly<LaneFaults>
+  readonly faults: (direction: FaultDirection) => Readonly<LaneFaults>
   readonly capacity: number
   readonly random: () => number
-  readonly passed: (direction: Direction, bytes: number) => void
+  readonly passed: (direction: FaultDirection, bytes: number) => void
   readonly closed: () => void
 }
 
@@ -70,7 +71,7 @@ export class FaultConnection {
     server.once('close', () => this.#socketClosed())
   }
 
-  #lane(source: Socket, direction: Direction): FaultLane {
+  #lane(source: Socket, direction: FaultDirection): FaultLane {
     const { faults, capacity, random, passed } = this.#options
     return new FaultLane(source, {
       faults: faults(direction),

@@ -3,7 +3,7 @@ import { createServer } from 'node:net'
 import type { Duration } from '@cays/core/duration'
 import type { Lifecycle } from '@cays/core/lifecycle'
 import { optionReader } from './errors.ts'
-import { type Direction, FaultConnection } from './fault-connection.ts'
+import { FaultConnection, type FaultDirection } from './fault-connection.ts'
 import { type LaneFaults, NO_FAULTS } from './fault-lane.ts'
 import { freePort } from './ports.ts'
 
@@ -26,6 +26,7 @@ export interface Faults {
   readonly cutAfter?: number | undefined
 }
 
+/** What a proxy has done, and what it holds. */
 export interface FaultProxyStats {
   /** Connections open now. */
   readonly open: number
@@ -59,8 +60,11 @@ export class FaultProxy implements AsyncDisposable {
   readonly host: '127.0.0.1' = '127.0.0.1'
   readonly #context: FaultProxyContext
   readonly #connections = new Set<FaultConnection>()
-  readonly #faults: Record<Direction, Readonly<LaneFaults>> = { toServer: NO_FAULTS, toClient: NO_FAULTS }
-  readonly #passed: Record<Direction, number> = { toServer: 0, toClient: 0 }
+  readonly #faults: Record<FaultDirection, Readonly<LaneFaults>> = {
+    toServer: NO_FAULTS,
+    toClient: NO_FAULTS,
+  }
+  readonly #passed: Record<FaultDirection, number> = { toServer: 0, toClient: 0 }
   #listener: Server | undefined
   #port = 0
   #accepted = 0
@@ -98,9 +102,10 @@ export class FaultProxy implements AsyncDisposable {
   }
 
   /** Changes faults at once, in one direction or in both. Throws `TESTKIT_ERR_OPTIONS`. */
-  set(faults: Faults, direction: Direction | 'both' = 'both'): void {
+  set(faults: Faults, direction: FaultDirection | 'both' = 'both'): void {
     this.#context.lifecycle.assertOpen()
-    const directions: readonly Direction[] = direction === 'both' ? ['toServer', 'toClient'] : [direction]
+    const directions: readonly FaultDirection[] =
+      direction === 'both' ? ['toServer', 'toClient'] : [direction]
     for (const one of directions) this.#faults[one] = { ...this.#faults[one], ...resolved(faults) }
     for (const connection of this.#connections) connection.refresh()
   }
@@ -155,6 +160,7 @@ export class FaultProxy implements AsyncDisposable {
     return this.#context.lifecycle.close()
   }
 
+  /** {@link close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { GUARDIAN_SCRIPT } from './guardian-script.ts'
 import { readProcess } from './process-table.ts'
 
+/** How a supervised process is ended. */
 export interface SuperviseOptions {
   /** What asks the process to end. @default 'SIGTERM' */
   readonly stopSignal?: NodeJS.Signals

@@ -1,23 +1,26 @@
 export type { TestkitErrorCode } from './errors.ts'
 export { TESTKIT_ERRORS, TestkitError } from './errors.ts'
-export type { Direction } from './fault-connection.ts'
+export type { FaultDirection } from './fault-connection.ts'
 export type { FaultProxy, FaultProxyStats, Faults } from './fault-proxy.ts'
 export type { SuperviseOptions } from './guardian.ts'
 export { superviseChild, superviseFolder } from './guardian.ts'
 export type {
+  PostgresCatchupOptions,
   PostgresCluster,
+  PostgresConflictOptions,
   PostgresFailoverOptions,
-  RecoveryConflictOptions,
-  SynchronousOptions,
+  PostgresSynchronousOptions,
 } from './postgres-cluster.ts'
 export type { PostgresLogEntry } from './postgres-log.ts'
 export type {
   PostgresFreezeOptions,
   PostgresNode,
+  PostgresRepointOptions,
   PostgresStopOptions,
-  RepointOptions,
+  PostgresUpstream,
+  PostgresVerbOptions,
 } from './postgres-node.ts'
-export type { PostgresRow } from './postgres-session.ts'
+export type { PostgresRow, PostgresSqlOptions } from './postgres-session.ts'
 export type { PostgresSettings } from './postgres-settings.ts'
 export type { R2CorsRule } from './r2-cors.ts'
 export type { R2Exchange } from './r2-exchange.ts'

@@ -4,19 +4,21 @@ import type { Lifecycle } from '@cays/core/lifecycle'
 import { optionReader, TestkitError } from './errors.ts'
 import { poll } from './poll.ts'
 import type { PostgresInstallation } from './postgres-installation.ts'
-import { PostgresNode, type VerbOptions } from './postgres-node.ts'
+import { PostgresNode, type PostgresVerbOptions } from './postgres-node.ts'
 import { PostgresSession } from './postgres-session.ts'
 import type { PostgresSettings } from './postgres-settings.ts'
 import { makeFolderFor } from './server-account.ts'
 
-export interface SynchronousOptions extends VerbOptions {
+/** How many replicas a commit waits for, and for what. */
+export interface PostgresSynchronousOptions extends PostgresVerbOptions {
   /** How many replicas must confirm a commit. @default 1 */
   readonly count?: number
   /** What they must have done with it; see `synchronous_commit` in the Postgres manual. @default 'remote_apply' */
   readonly commit?: 'remote_write' | 'on' | 'remote_apply'
 }
 
-export interface PostgresFailoverOptions extends VerbOptions {
+/** How a failover goes. */
+export interface PostgresFailoverOptions extends PostgresVerbOptions {
   /** The replica to promote. @default the one that has received most */
   readonly to?: PostgresNode
   /**
@@ -26,12 +28,14 @@ export interface PostgresFailoverOptions extends VerbOptions {
   readonly old?: 'kill' | 'stop' | 'keep'
 }
 
-export interface CatchupOptions extends VerbOptions {
+/** How long to wait for replicas. */
+export interface PostgresCatchupOptions extends PostgresVerbOptions {
   /** @default '15s' */
   readonly timeout?: Duration
 }
 
-export interface RecoveryConflictOptions extends VerbOptions {
+/** Where a recovery conflict happens. */
+export interface PostgresConflictOptions extends PostgresVerbOptions {
   /** The database whose sessions are to lose. @default 'postgres' */
   readonly database?: string
 }
@@ -91,7 +95,7 @@ export class PostgresCluster implements AsyncDisposable {
   }
 
   /** Copies the running primary into a new replica, and resolves once that streams. */
-  addReplica(options: VerbOptions = {}): Promise<PostgresNode> {
+  addReplica(options: PostgresVerbOptions = {}): Promise<PostgresNode> {
     return this.#run(options, async (signal) => {
       const replica = this.makeNode()
       try {
@@ -111,7 +115,7 @@ export class PostgresCluster implements AsyncDisposable {
    * With `true` or options: the primary confirms a commit only when that many replicas have it, and waits as long
    * as they are away. With `false`: at once.
    */
-  synchronous(mode: boolean | SynchronousOptions): Promise<void> {
+  synchronous(mode: boolean | PostgresSynchronousOptions): Promise<void> {
     const { count = 1, commit = 'remote_apply', signal } = typeof mode === 'boolean' ? {} : mode
     return this.#run({ signal }, async (inner) => {
       // The same on every node, so that it still holds after a failover.
@@ -144,7 +148,7 @@ export class PostgresCluster implements AsyncDisposable {
    * Resolves once the running replicas have applied all that the primary has written so far; rejects with
    * `TESTKIT_ERR_TIMEOUT` after `timeout`.
    */
-  waitForCatchup(options: CatchupOptions = {}): Promise<void> {
+  waitForCatchup(options: PostgresCatchupOptions = {}): Promise<void> {
     return this.#run(options, async (signal) => {
       const timeout = optionReader('waitForCatchup').duration('timeout', options.timeout, 15_000)
       const lsn = await this.#written(signal)
@@ -157,7 +161,7 @@ export class PostgresCluster implements AsyncDisposable {
    * the primary cleans up rows that they could still see: SQLSTATE 40001, and for a session that is idle in its
    * transaction, the end of the connection. Resolves once the replica is past the conflict.
    */
-  recoveryConflict(replica: PostgresNode, options: RecoveryConflictOptions = {}): Promise<void> {
+  recoveryConflict(replica: PostgresNode, options: PostgresConflictOptions = {}): Promise<void> {
     return this.#run(options, async (signal) => {
       const { database = 'postgres' } = options
       const impatient = { max_standby_streaming_delay: 0, hot_standby_feedback: false }
@@ -177,10 +181,12 @@ export class PostgresCluster implements AsyncDisposable {
     })
   }
 
+  /** Ends every server and removes all data; idempotent. Verbs under way reject with `TESTKIT_ERR_CLOSED`. */
   close(): Promise<void> {
     return this.#context.lifecycle.close()
   }
 
+  /** {@link close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
@@ -241,7 +247,7 @@ export class PostgresCluster implements AsyncDisposable {
     })
   }
 
-  #run<T>(options: VerbOptions, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  #run<T>(options: PostgresVerbOptions, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const { lifecycle } = this.#context
     const { signal } = options
     return lifecycle.run(() => work(signal ? AbortSignal.any([signal, lifecycle.signal]) : lifecycle.signal))

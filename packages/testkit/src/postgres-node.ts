@@ -6,15 +6,18 @@ import { freePort } from './ports.ts'
 import { copyRunningServer, give } from './postgres-backup.ts'
 import { type PostgresLogEntry, readPostgresLog, truncateLog } from './postgres-log.ts'
 import { Postmaster, type PostmasterContext } from './postgres-postmaster.ts'
-import { type PostgresRow, PostgresSession, type SessionOptions } from './postgres-session.ts'
+import { type PostgresRow, PostgresSession, type PostgresSqlOptions } from './postgres-session.ts'
 import type { PostgresSettings } from './postgres-settings.ts'
 import type { ServerProcess } from './server-process.ts'
 
-export interface VerbOptions {
+/** What every verb takes. */
+export interface PostgresVerbOptions {
+  /** Detaches the caller; the verb rejects with the signal's reason, and what it has begun may go on. */
   readonly signal?: AbortSignal | undefined
 }
 
-export interface PostgresStopOptions extends VerbOptions {
+/** How a server is stopped. */
+export interface PostgresStopOptions extends PostgresVerbOptions {
   /**
    * `fast` rolls back what is open and writes a checkpoint; `smart` waits for clients to leave; `immediate`
    * leaves as a crash would. @default 'fast'
@@ -24,6 +27,7 @@ export interface PostgresStopOptions extends VerbOptions {
   readonly timeout?: Duration
 }
 
+/** What of a server is frozen. */
 export interface PostgresFreezeOptions {
   /**
    * `all` also stops the sessions that are open: nothing answers. `postmaster` stops only the process that
@@ -32,13 +36,14 @@ export interface PostgresFreezeOptions {
   readonly scope?: 'all' | 'postmaster'
 }
 
-export interface RepointOptions extends VerbOptions {
+/** How a server takes up its new upstream. */
+export interface PostgresRepointOptions extends PostgresVerbOptions {
   /** Copies the data of the new upstream again, as needed when this server holds writes that the other lacks. */
   readonly rebuild?: boolean
 }
 
 /** A server that a replica can follow: another node, or a fault proxy in front of one. */
-export interface Upstream {
+export interface PostgresUpstream {
   readonly port: number
 }
 
@@ -111,7 +116,7 @@ export class PostgresNode {
    * the last; every value is the server's text or `null`. For set-up and checks: it leaves no line in `log()`.
    * A refusal rejects with `TESTKIT_ERR_REPLY`, whose `cause.code` is the SQLSTATE. There is no time limit.
    */
-  sql(text: string, options: SessionOptions = {}): Promise<readonly PostgresRow[]> {
+  sql(text: string, options: PostgresSqlOptions = {}): Promise<readonly PostgresRow[]> {
     return this.#verb(options.signal, async (signal) => {
       this.#must('running')
       using session = await PostgresSession.open(this.port, { ...options, signal })
@@ -120,7 +125,7 @@ export class PostgresNode {
   }
 
   /** Starts the stopped server and resolves once it takes connections. */
-  start(options: VerbOptions = {}): Promise<void> {
+  start(options: PostgresVerbOptions = {}): Promise<void> {
     return this.#verb(options.signal, async (signal) => {
       if (this.state !== 'stopped') throw this.#wrong('runs already')
       if (this.port !== 0) return await this.#postmaster.start(this.port, signal)
@@ -161,7 +166,7 @@ export class PostgresNode {
   }
 
   /** Makes the replica a primary and resolves once it takes writes. Its former upstream is left as it is. */
-  promote(options: VerbOptions = {}): Promise<void> {
+  promote(options: PostgresVerbOptions = {}): Promise<void> {
     return this.#verb(options.signal, async (signal) => {
       if (this.#role !== 'replica') throw this.#wrong('is a primary already')
       await this.#until(
@@ -180,7 +185,7 @@ export class PostgresNode {
    * without a restart. A stopped server, a former primary too, becomes a replica and is started with `start()`,
    * or at once when `rebuild` is set.
    */
-  repoint(to: Upstream, options: RepointOptions = {}): Promise<void> {
+  repoint(to: PostgresUpstream, options: PostgresRepointOptions = {}): Promise<void> {
     return this.#verb(options.signal, async (signal) => {
       if (options.rebuild) {
         await this.discard()
@@ -204,7 +209,7 @@ export class PostgresNode {
    * Makes the replica apply each commit no earlier than that long after the primary made it; 0 ends it. What
    * was already held back is then applied at once.
    */
-  async lag(duration: Duration, options: VerbOptions = {}): Promise<void> {
+  async lag(duration: Duration, options: PostgresVerbOptions = {}): Promise<void> {
     const delay = optionReader('lag').duration('duration', duration, 0)
     await this.configure(
       { recovery_min_apply_delay: delay === 0 ? undefined : `${Math.ceil(delay)}ms` },
@@ -213,7 +218,7 @@ export class PostgresNode {
   }
 
   /** Stops applying changes on the replica, which goes on receiving them and answering from what it has. */
-  pauseReplay(options: VerbOptions = {}): Promise<void> {
+  pauseReplay(options: PostgresVerbOptions = {}): Promise<void> {
     const paused = `select pg_get_wal_replay_pause_state() = 'paused'`
     return this.#verb(options.signal, (signal) =>
       this.#until('has paused its replay', 'select pg_wal_replay_pause()', paused, signal),
@@ -221,7 +226,7 @@ export class PostgresNode {
   }
 
   /** Undoes {@link pauseReplay}. */
-  async resumeReplay(options: VerbOptions = {}): Promise<void> {
+  async resumeReplay(options: PostgresVerbOptions = {}): Promise<void> {
     await this.sql('select pg_wal_replay_resume()', options)
   }
 
@@ -229,7 +234,7 @@ export class PostgresNode {
    * Changes settings and reloads them; resolves once new sessions see them. Those that need a restart take effect
    * with the next `start()`, as does everything given to a stopped or frozen server.
    */
-  configure(settings: PostgresSettings, options: VerbOptions = {}): Promise<void> {
+  configure(settings: PostgresSettings, options: PostgresVerbOptions = {}): Promise<void> {
     return this.#verb(options.signal, async (signal) => {
       await this.#postmaster.configure(settings)
       if (this.state === 'running') await this.#postmaster.reload(signal)
@@ -255,7 +260,7 @@ export class PostgresNode {
   }
 
   /** Fills the data folder of a node that was never started, or whose folder was removed. @internal */
-  async copyFrom({ port }: Upstream, signal: AbortSignal): Promise<void> {
+  async copyFrom({ port }: PostgresUpstream, signal: AbortSignal): Promise<void> {
     this.#postmaster.makeDataFolder()
     await copyRunningServer(port, this.data, this.#context.installation.account, signal)
     await this.becomeReplicaOf({ port })
@@ -267,7 +272,7 @@ export class PostgresNode {
   }
 
   /** Writes the files that make this server a standby at its next start, or at the next reload. @internal */
-  async becomeReplicaOf({ port }: Upstream): Promise<void> {
+  async becomeReplicaOf({ port }: PostgresUpstream): Promise<void> {
     const conninfo = `host=${this.host} port=${port} user=postgres application_name=${this.name}`
     await give(join(this.data, 'standby.signal'), '', this.#context.installation.account)
     await this.#postmaster.configure({ primary_conninfo: conninfo })

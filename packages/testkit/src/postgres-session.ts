@@ -4,7 +4,9 @@ import { TestkitError } from './errors.ts'
 /** One row of a result: every value as the text the server sent, or `null`. */
 export type PostgresRow = Readonly<Record<string, string | null>>
 
-export interface SessionOptions {
+/** Where statements run. */
+export interface PostgresSqlOptions {
+  /** @default 'postgres' */
   readonly database?: string
   readonly signal?: AbortSignal | undefined
 }
@@ -37,7 +39,7 @@ export class PostgresSession implements Disposable {
     })
   }
 
-  static async open(port: number, options: SessionOptions = {}): Promise<PostgresSession> {
+  static async open(port: number, options: PostgresSqlOptions = {}): Promise<PostgresSession> {
     const { database = 'postgres', signal } = options
     signal?.throwIfAborted()
     const session = new PostgresSession(connect({ port, host: '127.0.0.1', noDelay: true }), signal)

@@ -2,12 +2,13 @@ import { rmSync } from 'node:fs'
 import { Lifecycle } from '@cays/core/lifecycle'
 import { optionReader, TestkitError } from './errors.ts'
 import { superviseFolder } from './guardian.ts'
-import { PostgresCluster, type SynchronousOptions } from './postgres-cluster.ts'
+import { PostgresCluster, type PostgresSynchronousOptions } from './postgres-cluster.ts'
 import { findPostgres } from './postgres-installation.ts'
 import { defaultSettings, type PostgresSettings } from './postgres-settings.ts'
 import { postgresTemplate, unpackTemplate } from './postgres-template.ts'
 import { makeScratchFolder } from './scratch-folder.ts'
 
+/** What {@link startPostgres} starts. */
 export interface PostgresOptions {
   /** Number of streaming replicas. @default 0 */
   readonly replicas?: number
@@ -16,7 +17,7 @@ export interface PostgresOptions {
   /** Server settings for every node, over those that make the servers small and quick. */
   readonly settings?: PostgresSettings
   /** Synchronous replication from the start; see {@link PostgresCluster.synchronous}. @default false */
-  readonly synchronous?: boolean | Omit<SynchronousOptions, 'signal'>
+  readonly synchronous?: boolean | Omit<PostgresSynchronousOptions, 'signal'>
   /** Writes every statement to the log of the server that ran it; read it with `node.log()`. @default false */
   readonly logStatements?: boolean
   /** Gives up starting; what was started is then ended. */

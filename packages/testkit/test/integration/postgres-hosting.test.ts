@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { copyFileSync, existsSync, lstatSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { createRequire } from 'node:module'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -12,6 +13,12 @@ import { startPostgres } from '../../src/index.ts'
 import { stagePostgres } from '../../src/postgres-stage.ts'
 import { descendantsOf, readProcess } from '../../src/process-table.ts'
 import { openToAll } from '../../src/server-account.ts'
+
+const ports = vi.hoisted(() => ({ taken: [] as number[] }))
+vi.mock('../../src/ports.ts', async (original) => {
+  const real = await original<typeof import('../../src/ports.ts')>()
+  return { ...real, freePort: async () => ports.taken.pop() ?? (await real.freePort()) }
+})
 
 const fixture = fileURLToPath(new URL('../fixtures/postgres-parent.ts', import.meta.url))
 const isRoot = process.getuid?.() === 0
@@ -79,6 +86,37 @@ describe('startPostgres', () => {
     expect(new Set(nodes.map((node) => node.data)).size).toBe(5)
     await Promise.all(clusters.map((cluster) => cluster.close()))
     expect(nodes.map((node) => node.state)).toEqual(Array(5).fill('stopped'))
+  })
+
+  it('takes another port when somebody was faster to bind the one it was given', async () => {
+    const squatter = createServer().listen(0, '127.0.0.1')
+    await once(squatter, 'listening')
+    const { port } = squatter.address() as AddressInfo
+    ports.taken.push(port)
+    await using pg = await startPostgres()
+    expect(ports.taken).toEqual([])
+    expect(pg.primary.port).not.toBe(port)
+    expect(await pg.primary.sql('select 1 as one')).toEqual([{ one: '1' }])
+    squatter.close()
+  })
+
+  it('ends verbs under way when it is closed', async () => {
+    const pg = await startPostgres({ replicas: 1 })
+    await pg.replicas[0]?.pauseReplay()
+    await pg.primary.sql('create table t ()')
+    const waiting = expect(pg.waitForCatchup()).rejects.toMatchObject({ code: 'TESTKIT_ERR_CLOSED' })
+    await pg.close()
+    await waiting
+  })
+
+  it('says what it waited for in vain', async () => {
+    await using pg = await startPostgres({ replicas: 1 })
+    await pg.replicas[0]?.pauseReplay()
+    await pg.primary.sql('create table t ()')
+    await expect(pg.waitForCatchup({ timeout: 50 })).rejects.toMatchObject({
+      code: 'TESTKIT_ERR_TIMEOUT',
+      message: expect.stringMatching(/n1 has applied what the primary wrote/),
+    })
   })
 
   it('starts replicas with settings below those of initdb', async () => {

@@ -2,7 +2,7 @@ import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, statSync, symlink
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { cacheFolder } from '../../src/scratch-folder.ts'
+import { cacheFolder, makeScratchFolder } from '../../src/scratch-folder.ts'
 
 const uid = process.getuid?.() ?? 0
 let root: string
@@ -48,4 +48,9 @@ it.runIf(uid === 0)('refuses a folder that another user owns', () => {
 it.runIf(uid === 0)('passes over a folder that the account of the servers cannot enter', () => {
   chmodSync(root, 0o700)
   expect(cacheFolder({ uid: 65_534, gid: 65_534 })).toBe('/tmp/cays-testkit-0')
+})
+
+it('makes a folder outside of memory when there is no room in it', () => {
+  const roomy = 10_000_000
+  expect(makeScratchFolder('cays-big-', roomy)).toMatch(new RegExp(`^${root}/cays-big-`))
 })

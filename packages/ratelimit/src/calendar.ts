@@ -15,7 +15,7 @@ export const PERIOD_LENGTH: Readonly<Record<CalendarPeriod, number>> = {
 }
 
 export interface Calendar {
-  /** Starts, in microseconds, of five consecutive windows: the one before `now`, its own, and three more. */
+  /** Starts, in microseconds, of seven consecutive windows: three before `now`, its own, and three after. */
   windows(now: number): readonly number[]
 }
 
@@ -67,9 +67,9 @@ export function calendar(period: CalendarPeriod, timeZone: string): Calendar {
   let cached: readonly number[] = []
   return {
     windows(now) {
-      const [, from = Number.POSITIVE_INFINITY, to = 0] = cached
+      const [, , , from = Number.POSITIVE_INFINITY, to = 0] = cached
       if (now < from || now >= to) {
-        cached = [-1, 0, 1, 2, 3].map((shift) => start(Math.floor(now / 1_000), shift) * 1_000)
+        cached = [-3, -2, -1, 0, 1, 2, 3].map((shift) => start(Math.floor(now / 1_000), shift) * 1_000)
       }
       return cached
     },

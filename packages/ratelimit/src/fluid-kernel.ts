@@ -13,7 +13,7 @@ export const fluidKernel: Kernel = {
   refresh(state, now, { x, y, z }) {
     if (state.c !== y) {
       // The limit changed: what is in use stays in use, counted in the new drops.
-      if (state.c > 0) state.a = Math.ceil((state.a / state.c) * y)
+      if (state.c > 0) state.a = Math.ceil((state.a * y) / state.c)
       state.c = y
     }
     const ticks = Math.floor(now / z) - Math.floor(state.b / z)
@@ -42,7 +42,7 @@ export const fluidKernel: Kernel = {
 // more could hand out capacity that had already been refilled.
 function held(mark: ChargeMark, now: number, x: number, y: number, z: number): number {
   const drained = Math.max(0, Math.floor(now / z) - Math.floor(mark.at / z)) * x
-  const level = mark.c > 0 && mark.c !== y ? Math.floor((mark.a / mark.c) * y) : mark.a
+  const level = mark.c > 0 && mark.c !== y ? Math.floor((mark.a * y) / mark.c) : mark.a
   return Math.max(0, Math.min(mark.cost * y, level - drained))
 }
 

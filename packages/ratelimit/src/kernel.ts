@@ -63,5 +63,5 @@ export interface Kernel {
   limitOf(limit: Parameters, window: number): number
 }
 
-/** Penalties and settlements may go into debt up to this many times the capacity, and no further. */
+/** Penalties and settlements may go into debt up to this many times the capacity (quotas: 3), and no further. */
 export const DEBT = 10

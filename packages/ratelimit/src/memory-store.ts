@@ -110,9 +110,9 @@ export class MemoryStore {
         entry.blocked = shape.argument > 0 ? now + shape.argument : 0
         break
       case MODE.resize:
-        entry.override = shape.argument > 0 ? slot.parameters : undefined
+        entry.override = slot.own
         entry.overrideEnds = now + shape.argument
-        kernel.refresh(entry, now, slot.parameters, windowsOf(slot, now))
+        kernel.refresh(entry, now, slot.own ?? slot.parameters, windowsOf(slot, now))
         break
       case MODE.reset:
         Object.assign(entry, kernel.create(), { blocked: 0 })

@@ -25,6 +25,8 @@ export interface Slot {
   /** What follows the subject in the storage key. */
   readonly suffix: string
   readonly mark: ChargeMark | undefined
+  /** The subject's own limit that `resize` sets; absent to take it away. */
+  readonly own?: Parameters | undefined
 }
 
 /**
@@ -57,7 +59,7 @@ export class Shape {
     return this.#family
   }
 
-  /** JSON for the script: `[mode, argument, [[kernel, shadow, cost, limit, windows, mark], …]]`. */
+  /** JSON for the script: `[mode, argument, [[kernel, shadow, cost, limit, windows, extra], …]]`. */
   encode(now: number): string {
     if (this.calendar) {
       const windows = this.slots.map((slot) => windowsOf(slot, now))
@@ -79,11 +81,17 @@ export class Shape {
         slot.cost,
         [cap, x, y, z],
         windowsOf(slot, now),
-        slot.mark ? [slot.mark.at, slot.mark.a, slot.mark.c, slot.mark.cost] : 0,
+        extraOf(slot),
       ]
     })
     return [this.mode, this.argument, policies]
   }
+}
+
+// The charge a refund belongs to, or the limit to set.
+function extraOf({ mark, own }: Slot): readonly number[] | 0 {
+  if (own) return [own.cap, own.x, own.y, own.z]
+  return mark ? [mark.at, mark.a, mark.c, mark.cost] : 0
 }
 
 const NO_WINDOWS: readonly number[] = []

@@ -1,22 +1,26 @@
-import { DEBT, type Kernel } from './kernel.ts'
+import type { Kernel } from './kernel.ts'
 
 // Calendar windows, whose boundaries the caller computes because Lua knows no time zones: `windows` holds
-// the starts of consecutive windows around now. Debt is carried into the next windows.
+// the starts of consecutive windows around now, three of them before and three after it. Debt is carried into
+// the next windows, so it is bounded by as many.
 //
 // State: a = milli-units in use, b = start of their window.
+const DEBT = 3
+const CURRENT = 3
+
 export const quotaKernel: Kernel = {
   code: 3,
   arity: 2,
   paced: true,
   create: () => ({ a: 0, b: 0, c: 0 }),
-  refresh(state, now, { cap }, windows) {
-    const current = indexOfWindow(windows, now)
-    const start = windows[current] ?? 0
+  refresh(state, _now, { cap }, windows) {
+    const start = windows[CURRENT] ?? 0
     if (state.b < start) {
       const from = windows.indexOf(state.b)
-      state.a = from < 0 ? 0 : Math.max(0, state.a - (current - from) * cap)
+      state.a = from < 0 ? 0 : Math.max(0, state.a - (CURRENT - from) * cap)
     }
     state.b = start
+    state.a = Math.min(state.a, DEBT * cap)
   },
   wait(state, now, cost, { cap }, windows) {
     if (cost > cap) return Number.POSITIVE_INFINITY
@@ -24,7 +28,7 @@ export const quotaKernel: Kernel = {
     return excess <= 0 ? 0 : boundaryAfter(state.b, Math.ceil(excess / cap), windows) - now
   },
   charge(state, _now, cost, { cap }) {
-    state.a = Math.min(state.a + cost, Math.max(state.a, DEBT * cap))
+    state.a = Math.min(state.a + cost, DEBT * cap)
   },
   refund(state, _now, cost, _limit, mark) {
     if (mark && mark.at < state.b) return
@@ -37,15 +41,6 @@ export const quotaKernel: Kernel = {
   limitOf: ({ cap }) => cap,
 }
 
-/** Index of the window that holds `now`, or -1 when the boundaries do not reach that far. */
-export function indexOfWindow(windows: readonly number[], now: number): number {
-  for (let index = 0; index + 1 < windows.length; index++) {
-    if ((windows[index] ?? 0) <= now && now < (windows[index + 1] ?? 0)) return index
-  }
-  return -1
-}
-
-// Beyond the boundaries at hand the last one is the answer: the caller asks again then.
 function boundaryAfter(start: number, steps: number, windows: readonly number[]): number {
   const index = Math.min(windows.indexOf(start) + steps, windows.length - 1)
   return windows[index] ?? start

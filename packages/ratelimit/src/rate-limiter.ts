@@ -68,7 +68,7 @@ export interface RateLimiter<Name extends string = string> extends Closeable, Ev
   acquire(subject: string, options?: AcquireOptions<Name>): Promise<Decision<Name>>
   /** Gives units back, at most what is in use. Rejects when Redis is gone, like all that follow. */
   refund(subject: string, cost?: Cost<Name>, options?: ChangeOptions<Name>): Promise<void>
-  /** Charges units whether they fit or not; the debt ends at ten times the capacity. */
+  /** Charges units whether they fit or not; the debt ends at ten times the capacity (quotas: three). */
   penalty(subject: string, cost?: Cost<Name>, options?: ChangeOptions<Name>): Promise<void>
   /** Denies everything for a while; a length of 0 lifts the block. */
   block(subject: string, length: Duration, options?: ChangeOptions<Name>): Promise<void>

@@ -6,9 +6,10 @@ import { type RedisScript, redisScript } from '@cays/core/redis-script'
 // KEYS: the state keys, operation by operation, policy by policy. ARGV[1]: JSON list of shapes (see
 // operation.ts). ARGV[2]: one character per operation, '0' + the index of its shape.
 //
-// Reply: the time in microseconds, then per operation a status (microseconds until the grant begins, -1
-// denied, -2 the calendar boundaries do not reach this time) and, unless -2, per policy: flags (1 fits,
-// 2 blocked, 4 own limit), the state's numbers, and with flag 2 or 4 the block's end and the own limit.
+// Reply: the time in microseconds, alone when it is not in the middle one of some shape's calendar windows:
+// nothing was done then. Else per operation a status (microseconds until the grant begins, -1 denied) and per policy: flags (1 fits,
+// 2 blocked, 4 own limit), the state's numbers, for a paced check the policy's wait (-1 for ever), and with
+// flag 2 or 4 the block's end and the own limit.
 //
 // A value is three doubles (a, b, c), with a block or an own limit six more: block's end, limit's end, limit.
 // Sliding logs are lists: such a value first, then one (time, cost) per charge.
@@ -19,7 +20,7 @@ local shapes = cjson.decode(ARGV[1])
 local order = ARGV[2]
 local floor, ceil, min, max, huge = math.floor, math.ceil, math.min, math.max, math.huge
 local pack, unpackd = struct.pack, struct.unpack
-local DEBT, MARGIN = 10, 1000
+local DEBT, QUOTA_DEBT, MARGIN = 10, 3, 1000
 local raw = #order > 0 and redis.call('MGET', unpack(KEYS)) or {}
 local entries, touched, reply, size = {}, {}, { now }, 1
 
@@ -67,12 +68,6 @@ local function header(e)
   return value
 end
 
-local function window(windows)
-  for i = 1, #windows - 1 do
-    if windows[i] <= now and now < windows[i + 1] then return i end
-  end
-end
-
 local function index(windows, start)
   for i = 1, #windows do
     if windows[i] == start then return i end
@@ -91,7 +86,7 @@ local function refresh(e, policy, l)
   local code = e.code
   if code == 1 then
     if e.c ~= l[3] then
-      if e.c > 0 then e.a = ceil(e.a / e.c * l[3]) end
+      if e.c > 0 then e.a = ceil(e.a * l[3] / e.c) end
       e.c = l[3]
     end
     local ticks = floor(now / l[4]) - floor(e.b / l[4])
@@ -107,12 +102,12 @@ local function refresh(e, policy, l)
     if e.a == 0 then e.b = now end
   elseif code == 3 then
     local windows = policy[5]
-    local current = window(windows)
-    if e.b < windows[current] then
+    if e.b < windows[4] then
       local from = index(windows, e.b)
-      e.a = from and max(0, e.a - (current - from) * l[1]) or 0
+      e.a = from and max(0, e.a - (4 - from) * l[1]) or 0
     end
-    e.b = windows[current]
+    e.b = windows[4]
+    e.a = min(e.a, QUOTA_DEBT * l[1])
   elseif code == 4 then
     local start = floor(now / l[2]) * l[2]
     if e.a < start then
@@ -189,6 +184,8 @@ local function charge(e, policy, l)
       redis.call('RPUSH', e.key, pack('<dd', now, cost))
       e.a, e.b = e.a + cost, now
     end
+  elseif code == 3 then
+    e.a = min(e.a + cost, QUOTA_DEBT * cap)
   else
     e.a = min(e.a + cost, max(e.a, DEBT * cap))
   end
@@ -202,7 +199,7 @@ local function refund(e, policy, l)
     if mark then
       local drained = max(0, floor(now / l[4]) - floor(mark[1] / l[4])) * l[2]
       local level = mark[2]
-      if mark[3] > 0 and mark[3] ~= l[3] then level = floor(level / mark[3] * l[3]) end
+      if mark[3] > 0 and mark[3] ~= l[3] then level = floor(level * l[3] / mark[3]) end
       back = min(back, max(0, min(mark[4] * l[3], level - drained)))
     end
     e.a = max(0, e.a - back)
@@ -260,9 +257,9 @@ local function apply(e, policy, l, mode, argument, granted, fits)
   elseif mode == 5 then
     e.blocked = argument > 0 and now + argument or 0
   elseif mode == 6 then
-    e.limit = argument > 0 and policy[4] or nil
+    e.limit = policy[6] ~= 0 and policy[6] or nil
     e.ends = now + argument
-    refresh(e, policy, policy[4])
+    refresh(e, policy, e.limit or policy[4])
   elseif mode == 7 then
     if e.code == 5 then redis.call('DEL', e.key) end
     e.a, e.b, e.c, e.blocked, e.stored = 0, 0, 0, 0, nil
@@ -273,7 +270,7 @@ local function apply(e, policy, l, mode, argument, granted, fits)
   touch(e, policy, e.limit or policy[4])
 end
 
-local function answer(e, policy, wait)
+local function answer(e, policy, wait, paced)
   local own = e.limit or e.blocked > now
   push((wait == 0 and 1 or 0) + (e.blocked > now and 2 or 0) + (e.limit and 4 or 0))
   if e.code == 4 then
@@ -285,6 +282,7 @@ local function answer(e, policy, wait)
     if e.code ~= 1 then push(e.b) end
     if e.code == 5 then push(wait == huge and -1 or wait) end
   end
+  if paced and e.code ~= 5 then push(wait == huge and -1 or wait) end
   if own then
     push(e.blocked)
     local l = e.limit or policy[4]
@@ -292,37 +290,37 @@ local function answer(e, policy, wait)
   end
 end
 
+for s = 1, #shapes do
+  local policies = shapes[s][3]
+  for k = 1, #policies do
+    local windows = policies[k][5]
+    if #windows > 0 and (now < windows[4] or now >= windows[5]) then return { now } end
+  end
+end
+
 local base = 0
 for d = 1, #order do
   local shape = shapes[string.byte(order, d) - 47]
   local mode, argument, policies = shape[1], shape[2], shape[3]
-  local stale = false
+  local set, waits, longest, blocked = {}, {}, 0, false
   for k = 1, #policies do
-    if policies[k][1] == 3 and not window(policies[k][5]) then stale = true end
+    local policy = policies[k]
+    local e = load(base + k, policy[1])
+    local l = e.limit or policy[4]
+    refresh(e, policy, l)
+    local w = wait(e, policy, l, policy[3])
+    set[k], waits[k] = e, w
+    if policy[2] == 0 then
+      longest = max(longest, w)
+      blocked = blocked or e.blocked > now
+    end
   end
-  if stale then
-    push(-2)
-  else
-    local set, waits, longest, blocked = {}, {}, 0, false
-    for k = 1, #policies do
-      local policy = policies[k]
-      local e = load(base + k, policy[1])
-      local l = e.limit or policy[4]
-      refresh(e, policy, l)
-      local w = wait(e, policy, l, policy[3])
-      set[k], waits[k] = e, w
-      if policy[2] == 0 then
-        longest = max(longest, w)
-        blocked = blocked or e.blocked > now
-      end
-    end
-    local granted = not blocked and longest <= (mode == 1 and argument or 0)
-    push(granted and longest or -1)
-    for k = 1, #policies do
-      local e, policy = set[k], policies[k]
-      apply(e, policy, e.limit or policy[4], mode, argument, granted, waits[k] == 0)
-      answer(e, policy, waits[k])
-    end
+  local granted = not blocked and longest <= (mode == 1 and argument or 0)
+  push(granted and longest or -1)
+  for k = 1, #policies do
+    local e, policy = set[k], policies[k]
+    apply(e, policy, e.limit or policy[4], mode, argument, granted, waits[k] == 0)
+    answer(e, policy, waits[k], mode == 1 and argument > 0)
   end
   base = base + #policies
 end

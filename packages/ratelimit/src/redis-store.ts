@@ -3,7 +3,7 @@ import type { RedisScript } from '@cays/core/redis-script'
 import { Breaker } from './breaker.ts'
 import { type LimitError, LimitUnavailableError } from './errors.ts'
 import type { State } from './kernel.ts'
-import type { Outcome, Shape, SlotOutcome } from './operation.ts'
+import { MODE, type Outcome, type Shape, type SlotOutcome } from './operation.ts'
 import { INTERNALS } from './policy.ts'
 import { connected, type RedisClient } from './redis-client.ts'
 import { decideScript } from './redis-decide.ts'
@@ -203,21 +203,28 @@ export class RedisStore {
   #deliver(chunk: readonly Pending[], reply: readonly number[], asked: number): void {
     const reader = new ReplyReader(reply)
     const now = reader.next()
-    for (const pending of chunk) {
-      const status = reader.next()
-      if (status !== -2) pending.resolve(reader.outcome(pending.shape, now, status, asked))
-      else if (pending.stale || this.#closed) {
-        pending.reject(
-          new LimitUnavailableError('LIMIT_ERR_UNAVAILABLE', 'the clock of Redis moves while it is asked'),
-        )
-      } else {
-        // The two clocks are further apart than the boundaries sent: send those around the server's time.
-        this.#clockOffset = now - Date.now() * 1_000
-        pending.stale = true
-        this.#queue.push(pending)
-        this.#schedule()
-      }
+    if (reply.length === 1) {
+      this.#again(chunk, now)
+      return
     }
+    for (const pending of chunk) pending.resolve(reader.outcome(pending.shape, now, asked))
+  }
+
+  // The clocks are further apart than the calendar boundaries sent. Nothing was done: the whole chunk is sent
+  // again, before everything else, with those around the server's time.
+  #again(chunk: readonly Pending[], now: number): void {
+    this.#clockOffset = now - Date.now() * 1_000
+    const fresh = chunk.filter((pending) => !pending.stale)
+    for (const pending of chunk) {
+      if (pending.stale) {
+        pending.reject(
+          new LimitUnavailableError('LIMIT_ERR_UNAVAILABLE', 'the clock of Redis jumps while it is asked'),
+        )
+      }
+      pending.stale = true
+    }
+    this.#queue = [...fresh, ...this.#queue]
+    this.#flush()
   }
 
   #breakerOf(group: number, key: string): Breaker {
@@ -246,14 +253,18 @@ class ReplyReader {
     return this.#reply[this.#at++] as number
   }
 
-  outcome(shape: Shape, now: number, status: number, asked: number): Outcome {
+  outcome(shape: Shape, now: number, asked: number): Outcome {
+    const status = this.next()
     const slots: SlotOutcome[] = []
+    const paced = shape.mode === MODE.check && shape.argument > 0
     for (const slot of shape.slots) {
       const { kernel, calendar } = slot.policy[INTERNALS]
       const flags = this.next()
       const a = this.next()
       const b = kernel.arity > 1 ? this.next() : now
       const c = kernel.arity > 2 ? this.next() : 0
+      // The state is the one after the charge: only the script knows what a paced grant had to wait for.
+      const told = kernel.code === 5 ? c : paced ? this.next() : undefined
       let blocked = 0
       let parameters = slot.parameters
       if (flags > 1) {
@@ -266,7 +277,7 @@ class ReplyReader {
       let wait = 0
       if (!fits) {
         const state: State = { a, b, c }
-        if (kernel.code === 5) wait = c < 0 ? Number.POSITIVE_INFINITY : c
+        if (told !== undefined) wait = told < 0 ? Number.POSITIVE_INFINITY : told
         else wait = kernel.wait(state, now, slot.cost, parameters, calendar ? calendar.windows(now) : [])
       }
       slots.push({ fits, wait, blocked, parameters, a, b, c })

@@ -60,11 +60,8 @@ export class Shapes {
   resize(name: string, size: PolicySize | undefined, life: number): Shape {
     const policy = this.#policy(name)
     const { resize, parameters } = policy[INTERNALS]
-    return new Shape(
-      MODE.resize,
-      [slotOf(name, policy, 0, size === undefined ? parameters : resize(size))],
-      size === undefined ? 0 : life,
-    )
+    const own = size === undefined ? undefined : resize(size)
+    return new Shape(MODE.resize, [{ ...slotOf(name, policy, 0, parameters), own }], life)
   }
 
   /** The part of a charge that differs from what was charged at first: more is charged, less given back. */

@@ -1,0 +1,56 @@
+import { redisScript } from '@cays/core/redis-script'
+import { type StandaloneRedis, startRedis } from '@cays/testkit'
+import { Redis } from 'ioredis'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { decideScript } from '../../src/redis-decide.ts'
+import { RedisStore } from '../../src/redis-store.ts'
+import { playScenario } from '../model/scenario.ts'
+
+const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 1e9))
+
+// The script as it is, but for the clock, which the test sets.
+const clocked = redisScript(
+  decideScript.lua.replace("redis.call('TIME')", "redis.call('MGET', 'clock:s', 'clock:us')"),
+)
+
+let server: StandaloneRedis
+let redis: Redis
+beforeAll(async () => {
+  server = await startRedis()
+  redis = new Redis(server.url)
+})
+afterAll(async () => {
+  redis?.disconnect()
+  await server?.close()
+})
+
+describe('the Redis script', () => {
+  it(`answers like the reference in every field of every decision (seed ${seed})`, async () => {
+    let compared = 0
+    for (let round = 0; round < 8; round++) {
+      const store = new RedisStore({
+        client: redis,
+        prefix: `model${round}`,
+        partitions: 8,
+        timeout: 5_000,
+        onFailure: (error) => {
+          throw error.cause ?? error
+        },
+        script: clocked,
+      })
+      compared += await playScenario(
+        {
+          async run(now, operations) {
+            const outcomes = operations.map(({ shape, subject }) => store.run(shape, subject))
+            redis.mset('clock:s', Math.floor(now / 1_000_000), 'clock:us', now % 1_000_000)
+            return await Promise.all(outcomes)
+          },
+        },
+        seed + round,
+        400,
+      )
+      await store.close()
+    }
+    expect(compared).toBeGreaterThan(3_000)
+  })
+})

@@ -1,0 +1,238 @@
+import { expect } from 'vitest'
+import { type Decision, decisionOf } from '../../src/decision.ts'
+import { fixedWindow, gcra, quota, slidingLog, slidingWindow, tokenBucket } from '../../src/index.ts'
+import type { ChargeMark } from '../../src/kernel.ts'
+import { MODE, type Outcome, Shape } from '../../src/operation.ts'
+import { INTERNALS, type Policy } from '../../src/policy.ts'
+import { marksOf } from '../../src/reservation.ts'
+import { Shapes } from '../../src/shapes.ts'
+import { type Kind, type Mark, Reference, type ReferencePolicy, type Size } from './reference.ts'
+
+/** A seeded stream of numbers in [0, 1): mulberry32. */
+export function seeded(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
+  }
+}
+
+export interface StoreUnderTest {
+  /** Runs operations in one event-loop turn, all at the time given. */
+  run(
+    now: number,
+    operations: readonly { readonly shape: Shape; readonly subject: string }[],
+  ): Promise<Outcome[]>
+}
+
+interface Described {
+  readonly policy: Policy
+  readonly model: ReferencePolicy
+}
+
+const SECOND = 1_000_000
+
+function described(kind: Kind, policy: Policy, window: number, size: Size): Described {
+  return { policy, model: { kind, window, size, shadow: policy.mode === 'shadow' } }
+}
+
+/** One policy of each algorithm and shape of size; plans and own limits are drawn from `sizes`. */
+const POLICIES: Readonly<Record<string, Described>> = {
+  gcra: described('fluid', gcra({ limit: 7, per: '1s', burst: 12 }), SECOND, { cap: 12_000, rate: 7_000 }),
+  slow: described('fluid', gcra({ limit: 3, per: '10s' }), 10 * SECOND, { cap: 3_000, rate: 3_000 }),
+  bucket: described('fluid', tokenBucket({ capacity: 20, refill: 6, per: '2s' }), 2 * SECOND, {
+    cap: 20_000,
+    rate: 6_000,
+  }),
+  interval: described('step', tokenBucket({ capacity: 9, refill: 4, per: '1s', style: 'interval' }), SECOND, {
+    cap: 9_000,
+    rate: 4_000,
+  }),
+  fixed: described('step', fixedWindow({ limit: 8, per: 1_500 }), 1_500_000, { cap: 8_000, rate: 8_000 }),
+  hourly: described('quota', quota({ limit: 10, period: 'hour' }), 3_600 * SECOND, {
+    cap: 10_000,
+    rate: 10_000,
+  }),
+  sliding: described('counter', slidingWindow({ limit: 9, per: '1s' }), SECOND, { cap: 9_000, rate: 9_000 }),
+  one: described('counter', slidingWindow({ limit: 1, per: 700 }), 700_000, { cap: 1_000, rate: 1_000 }),
+  log: described('log', slidingLog({ limit: 6, per: '1s' }), SECOND, { cap: 6_000, rate: 6_000 }),
+  trial: described('fluid', gcra({ limit: 2, per: '1s', mode: 'shadow' }), SECOND, {
+    cap: 2_000,
+    rate: 2_000,
+  }),
+}
+
+/**
+ * Random operations on a few subjects, each answer of the store compared with the reference in every field.
+ * The clock only goes forward, from microseconds to many windows at a time.
+ */
+export async function playScenario(store: StoreUnderTest, seed: number, turns: number): Promise<number> {
+  const random = seeded(seed)
+  const integer = (below: number) => Math.floor(random() * below)
+  const pick = <T>(list: readonly T[]): T => list[integer(list.length)] as T
+  const policies = Object.fromEntries(Object.entries(POLICIES).map(([name, { policy }]) => [name, policy]))
+  const models = Object.fromEntries(Object.entries(POLICIES).map(([name, { model }]) => [name, model]))
+  const shapes = new Shapes(policies)
+  const reference = new Reference(models)
+  const names = Object.keys(POLICIES)
+  const paced = names.filter((name) => policies[name]?.[INTERNALS].kernel.paced)
+  const granted: { subject: string; shape: Shape; marks: ChargeMark[]; models: Mark[] }[] = []
+  let now = Date.UTC(2026, 2, 10, 12, 0, 0) * 1_000 + integer(SECOND)
+  let compared = 0
+
+  const cost = () => pick([0, 250, 1_000, 1_000, 1_000, 2_000, 3_500, integer(15_000)])
+  const some = (from: readonly string[]) => {
+    const count = 1 + integer(3)
+    return [...new Set(Array.from({ length: count }, () => pick(from)))]
+  }
+  const sizeOf = (name: string): Size => {
+    const { cap, rate } = (POLICIES[name] as Described).model.size
+    return { cap, rate }
+  }
+  const chargeOf = (chosen: readonly string[]) => {
+    const costs = Object.fromEntries(chosen.map((name) => [name, cost()]))
+    const charge = {
+      policies: chosen,
+      cost: Object.fromEntries(Object.entries(costs).map(([name, milli]) => [name, milli / 1_000])),
+    }
+    const request = {
+      policies: chosen.map((name) => ({ name, cost: costs[name] ?? 0, size: sizeOf(name) })),
+    }
+    return { charge, request }
+  }
+
+  for (let turn = 0; turn < turns; turn++) {
+    now += pick([
+      0,
+      1,
+      integer(1_000),
+      integer(50_000),
+      integer(400_000),
+      integer(2 * SECOND),
+      integer(30 * SECOND),
+    ])
+    if (random() < 0.01) now += integer(3 * 3_600 * SECOND)
+    const operations: {
+      shape: Shape
+      subject: string
+      judge: (decision: Decision, outcome: Outcome) => void
+    }[] = []
+    const count = 1 + integer(4)
+    for (let index = 0; index < count; index++) {
+      const subject = pick(['a', 'b', 'c'])
+      const dice = random()
+      const at = now
+      const label = `seed ${seed}, turn ${turn}, operation ${index}`
+      if (dice < 0.62) {
+        const charging = dice < 0.5
+        const pacing = charging && random() < 0.2
+        const { charge, request } = chargeOf(some(pacing ? paced : names))
+        const patience = pacing ? integer(8 * SECOND) : 0
+        const shape = shapes.of(charging ? MODE.check : MODE.peek, charge, patience)
+        const expected = reference.check(subject, at, { ...request, patience }, charging)
+        operations.push({
+          shape,
+          subject,
+          judge(decision, outcome) {
+            const { marks, ...answer } = expected
+            expect(plain(decision), label).toEqual(answer)
+            compared++
+            if (charging && decision.allowed) {
+              granted.push({ subject, shape, marks: marksOf(shape, outcome), models: [...marks] })
+              if (granted.length > 20) granted.shift()
+            }
+          },
+        })
+        continue
+      }
+      const quiet = () => {}
+      if (dice < 0.7) {
+        const { charge, request } = chargeOf(some(names))
+        reference.penalty(subject, at, request)
+        operations.push({ shape: shapes.of(MODE.charge, charge), subject, judge: quiet })
+      } else if (dice < 0.78) {
+        const { charge, request } = chargeOf(some(names))
+        reference.refund(subject, at, request)
+        operations.push({ shape: shapes.of(MODE.refund, charge), subject, judge: quiet })
+      } else if (dice < 0.86 && granted.length > 0) {
+        const [charged] = granted.splice(integer(granted.length), 1)
+        if (!charged) continue
+        const slots = charged.shape.slots.flatMap((slot, place) => {
+          const mark = charged.marks[place]
+          return mark && slot.cost > 0 ? [{ ...slot, cost: 1 + integer(slot.cost), mark, place }] : []
+        })
+        if (slots.length === 0) continue
+        reference.refund(charged.subject, at, {
+          policies: slots.map(({ name, cost: back, place }) => {
+            const mark = charged.models[place]
+            return { name, cost: back, size: sizeOf(name), ...(mark ? { mark } : {}) }
+          }),
+        })
+        operations.push({ shape: new Shape(MODE.refund, slots), subject: charged.subject, judge: quiet })
+      } else if (dice < 0.9) {
+        const { charge, request } = chargeOf(some(names))
+        const length = pick([0, 0, integer(2 * SECOND)])
+        reference.block(subject, at, request, length)
+        operations.push({
+          shape: shapes.of(MODE.block, { ...charge, cost: 0 }, length),
+          subject,
+          judge: quiet,
+        })
+      } else if (dice < 0.93) {
+        const { charge, request } = chargeOf(some(names))
+        reference.reset(subject, at, { policies: request.policies })
+        operations.push({ shape: shapes.of(MODE.reset, { ...charge, cost: 0 }), subject, judge: quiet })
+      } else {
+        const name = pick(names)
+        const base = sizeOf(name)
+        const factor = pick([0, 0.5, 2, 3])
+        const kind = POLICIES[name]?.model.kind
+        const size =
+          factor === 0
+            ? undefined
+            : { cap: Math.max(1_000, base.cap * factor), rate: Math.max(1_000, base.rate * factor) }
+        reference.setLimit(subject, at, name, size, base)
+        const main =
+          kind === 'fluid' && !['bucket'].includes(name)
+            ? 'limit'
+            : name === 'bucket' || name === 'interval'
+              ? 'capacity'
+              : 'limit'
+        const given =
+          size === undefined
+            ? undefined
+            : main === 'capacity'
+              ? { capacity: size.cap / 1_000, refill: size.rate / 1_000 }
+              : kind === 'fluid'
+                ? { limit: size.rate / 1_000, burst: size.cap / 1_000 }
+                : { limit: size.cap / 1_000 }
+        operations.push({ shape: shapes.resize(name, given, 400 * 86_400 * SECOND), subject, judge: quiet })
+      }
+    }
+    const outcomes = await store.run(now, operations)
+    for (const [index, { shape, judge }] of operations.entries()) {
+      const outcome = outcomes[index] as Outcome
+      judge(decisionOf(shape, outcome, 'redis'), outcome)
+    }
+  }
+  return compared
+}
+
+function plain(decision: Decision) {
+  return {
+    allowed: decision.allowed,
+    reason: decision.reason,
+    limitedBy: decision.limitedBy,
+    retryAfter: decision.retryAfter,
+    policies: Object.fromEntries(
+      Object.entries(decision.policies).map(([name, policy]) => {
+        const { allowed, limit, capacity, remaining, retryAfter, resetAfter } = policy as NonNullable<
+          typeof policy
+        >
+        return [name, { allowed, limit, capacity, remaining, retryAfter, resetAfter }]
+      }),
+    ),
+  }
+}

@@ -1,6 +1,8 @@
+import { deadline } from '@cays/core/abort'
 import type { Duration } from '@cays/core/duration'
 import type { OptionReader } from '@cays/core/options'
 import type { QueryConfig } from 'pg'
+import { RolledBackError } from './errors.ts'
 import { CONSISTENCIES, type Consistency, type Route, type Settings } from './options.ts'
 
 /** What one call may say about its statement; `pg` ignores these fields. */
@@ -78,4 +80,21 @@ export function readRequest(
     timeout:
       options.timeout === undefined ? undefined : read.duration('timeout', options.timeout, 0, { min: 1 }),
   }
+}
+
+/** Runs a request with its timeout, if it has one, as part of its signal. */
+export async function withTimeout<T>(request: Request, run: (request: Request) => Promise<T>): Promise<T> {
+  const { timeout } = request
+  if (timeout === undefined) return await run(request)
+  using limit = deadline(
+    timeout,
+    () =>
+      new RolledBackError(
+        'DB_ERR_TIMEOUT',
+        `the statement did not finish within ${timeout} ms and was cancelled; it had no effect`,
+        { outcome: 'rolled-back' },
+      ),
+    request.signal,
+  )
+  return await run({ ...request, signal: limit.signal })
 }

@@ -6,7 +6,7 @@ import { type Dispatcher, unknownOutcome } from './dispatcher.ts'
 import { RolledBackError, UsageError } from './errors.ts'
 import { codeOf, isFatal, isServerError, READ_ONLY_TRANSACTION, withOutcome } from './failure.ts'
 import type { ReadDemand } from './placement.ts'
-import type { Request } from './request.ts'
+import { type Request, withTimeout } from './request.ts'
 import type { Server } from './server.ts'
 import type { Session } from './session.ts'
 import type { Topology } from './topology.ts'
@@ -58,7 +58,9 @@ export class RouterClient extends EventEmitter {
       | undefined
     if (isSubmittable(first)) return this.#submit(first, callback)
     const values = Array.isArray(second) ? (second as unknown[]) : undefined
-    const promise = this.#enqueue(() => this.#run(this.#request(first, values)))
+    const promise = this.#enqueue(() =>
+      withTimeout(this.#request(first, values), (request) => this.#run(request)),
+    )
     if (!callback) return promise
     promise.then(
       (result) => callback(undefined, result),
@@ -192,6 +194,7 @@ export class RouterClient extends EventEmitter {
       if (!binding.sticky && client.getTransactionStatus() === 'I') this.#unbind(false)
       return result
     } catch (error) {
+      if (request.signal?.aborted && error === request.signal.reason) throw error
       if (error instanceof Error) Error.captureStackTrace(error)
       const lost = isServerError(error) ? isFatal(error) : server.isDead(client) || !sent
       if (!lost) {

@@ -1,18 +1,17 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { EventEmitter } from 'node:events'
-import { deadline } from '@cays/core/abort'
 import { Lifecycle } from '@cays/core/lifecycle'
 import type pg from 'pg'
 import type { PoolClient, QueryResult, Submittable } from 'pg'
 import { decodeBookmark, encodeBookmark } from './bookmark.ts'
 import { Dispatcher } from './dispatcher.ts'
-import { RolledBackError, UnavailableError, UsageError } from './errors.ts'
+import { UnavailableError, UsageError } from './errors.ts'
 import { type Middleware, type MiddlewareOptions, sessionMiddleware } from './express.ts'
 import { CATALOG_QUERY, type CatalogRow, FunctionCatalog } from './function-catalog.ts'
 import { formatLsn } from './lsn.ts'
 import { optionReader, type Route, type RouterOptions, resolveOptions, type Settings } from './options.ts'
 import { Placement } from './placement.ts'
-import { type Request, readRequest } from './request.ts'
+import { type Request, readRequest, withTimeout } from './request.ts'
 import { type PoolBackend, RoutedPool } from './routed-pool.ts'
 import { RouterClient } from './router-client.ts'
 import type { Health, Role, Server } from './server.ts'
@@ -250,18 +249,7 @@ export class Router extends RoutedPool implements AsyncDisposable {
 
   async #dispatch(request: Request): Promise<QueryResult> {
     const session = this.#ambient.getStore() ?? this.#process
-    if (request.timeout === undefined) return await this.#dispatcher.run(request, session)
-    using limit = deadline(
-      request.timeout,
-      () =>
-        new RolledBackError(
-          'DB_ERR_TIMEOUT',
-          `the statement did not finish within ${request.timeout} ms and was cancelled; it had no effect`,
-          { outcome: 'rolled-back' },
-        ),
-      request.signal,
-    )
-    return await this.#dispatcher.run({ ...request, signal: limit.signal }, session)
+    return await withTimeout(request, (limited) => this.#dispatcher.run(limited, session))
   }
 
   #request(

@@ -334,9 +334,13 @@ export class Topology {
     if (best === this.#primary) return
     const before = this.#primary
     this.#primary = best
-    if (before && best) {
-      before.evict()
-      before.abandon(new Error('another server became the primary'), true)
+    if (best) {
+      // Whatever else was primary will not answer any more, or its answer no longer counts.
+      for (const server of this.servers) {
+        if (server === best || (server !== before && server.role !== 'primary')) continue
+        server.evict()
+        server.abandon(new Error('another server became the primary'), true)
+      }
     }
     if (best) {
       clearTimeout(this.#expiry)

@@ -26,8 +26,8 @@ export interface LinkOptions {
 
 const OPEN = 1
 
-export function openSocket(constructor: WebSocketConstructor, url: string): WebSocketLike {
-  return new constructor(url, SUBPROTOCOL)
+export function openSocket(Socket: WebSocketConstructor, url: string): WebSocketLike {
+  return new Socket(url, SUBPROTOCOL)
 }
 
 /** One connection: frames in and out, and the heartbeat that finds out when the other side is gone. */
@@ -82,9 +82,13 @@ export class Link {
       try {
         message = JSON.parse(text)
       } catch {
-        return this.close(CLOSE.stateLost, 'bad frame')
+        this.close(CLOSE.stateLost, 'bad frame')
+        return
       }
-      if (!Array.isArray(message)) return this.close(CLOSE.stateLost, 'bad frame')
+      if (!Array.isArray(message)) {
+        this.close(CLOSE.stateLost, 'bad frame')
+        return
+      }
       if (message[0] === 'ping') this.send(['pong'])
       else {
         if (message[0] === 'welcome') this.welcome = message[2] as Welcome
@@ -102,7 +106,10 @@ export class Link {
 
   // First silence: ask. Second silence: the other side is gone.
   #silent(): void {
-    if (!this.welcome || this.#asked) return this.close(CLOSE.silent, 'no answer')
+    if (!this.welcome || this.#asked) {
+      this.close(CLOSE.silent, 'no answer')
+      return
+    }
     this.probe(this.welcome.ping * 0.75)
   }
 

@@ -302,28 +302,35 @@ class Client {
         return
       }
       case 'epoch':
-        return this.#rooms.get(String(second))?.epoch(link, String(third))
+        this.#rooms.get(String(second))?.epoch(link, String(third))
+        return
       case 'gap':
-        return this.#rooms.get(String(second))?.gap(link, third as GapReason, String(fourth), Number(fifth))
+        this.#rooms.get(String(second))?.gap(link, third as GapReason, String(fourth), Number(fifth))
+        return
       case 'subscribed':
         this.#requests.settle(Number(second))
         this.#rooms.get(String(third))?.subscribed(link, String(fourth), Number(fifth), Number(sixth))
         this.#requests.flush(link, String(third))
-        return this.#maybeSwitch()
+        this.#maybeSwitch()
+        return
       case 'unsubscribed': {
         const room = this.#rooms.get(String(second))
         if (room && link === this.#link) link.send(['sub', ...this.#asking(room, link)])
         return
       }
       case 'ok':
-        return this.#requests.settle(Number(second), third)
+        this.#requests.settle(Number(second), third)
+        return
       case 'err':
         this.#requests.fail(Number(second), String(third), String(fourth), fifth === true)
-        return this.#maybeSwitch()
+        this.#maybeSwitch()
+        return
       case 'welcome':
-        return this.#welcomed(link)
+        this.#welcomed(link)
+        return
       case 'advice':
-        return this.#advised(Number(third))
+        this.#advised(Number(third))
+        return
     }
   }
 
@@ -394,7 +401,10 @@ class Client {
     this.#requests.lost(link)
     if (link === this.#next) {
       this.#next = undefined
-      if (this.#link?.open) return this.#advised(backoff(this.#attempt++, this.#pauses))
+      if (this.#link?.open) {
+        this.#advised(backoff(this.#attempt++, this.#pauses))
+        return
+      }
     }
     if (link !== this.#link) return
     this.#link = this.#next
@@ -415,7 +425,8 @@ class Client {
           closeCode: code,
         },
       )
-      return this.#end('stopped', error)
+      this.#end('stopped', error)
+      return
     }
     if (link.welcome && Date.now() - link.openedAt > 5_000) this.#attempt = 0
     if (code === CLOSE.tokenExpired) this.#tokenReason = 'expired'

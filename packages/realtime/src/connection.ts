@@ -158,12 +158,21 @@ export class Connection<Who extends Identity = Identity> implements Member {
   #received(data: Buffer, binary: boolean): void {
     this.#heardAt = Date.now()
     if (this.#phase === 'closed') return
-    if (binary) return this.close(CLOSE.badProtocol, 'text frames only')
+    if (binary) {
+      this.close(CLOSE.badProtocol, 'text frames only')
+      return
+    }
     const messages = data.toString().split('\n', MAX_MESSAGES_PER_FRAME + 1)
-    if (messages.length > MAX_MESSAGES_PER_FRAME) return this.close(CLOSE.badProtocol, 'too many messages')
+    if (messages.length > MAX_MESSAGES_PER_FRAME) {
+      this.close(CLOSE.badProtocol, 'too many messages')
+      return
+    }
     for (const text of messages) {
       const message = parseClientMessage(text)
-      if (!message) return this.close(CLOSE.badProtocol, 'not a message of this protocol')
+      if (!message) {
+        this.close(CLOSE.badProtocol, 'not a message of this protocol')
+        return
+      }
       void this.#handle(message)
       // Closed by what was just handled; the rest of the frame is void.
       if ((this.#phase as Phase) === 'closed') return
@@ -174,7 +183,10 @@ export class Connection<Who extends Identity = Identity> implements Member {
     if (message.type === 'ping') return this.write(PONG)
     if (message.type === 'pong') return
     if (message.type === 'hello') return await this.#hello(message)
-    if (this.#phase !== 'ready') return this.close(CLOSE.badProtocol, 'say hello first')
+    if (this.#phase !== 'ready') {
+      this.close(CLOSE.badProtocol, 'say hello first')
+      return
+    }
     if (!this.#inbound.take(1)) return this.#refuse(message.id)
     this.#refused = 0
     try {
@@ -212,7 +224,10 @@ export class Connection<Who extends Identity = Identity> implements Member {
   }
 
   async #hello(message: ClientMessage & { type: 'hello' }): Promise<void> {
-    if (this.#phase !== 'waiting') return this.close(CLOSE.badProtocol, 'one hello per connection')
+    if (this.#phase !== 'waiting') {
+      this.close(CLOSE.badProtocol, 'one hello per connection')
+      return
+    }
     this.#phase = 'authenticating'
     this.#info = message.info
     let who: Who | null
@@ -220,18 +235,29 @@ export class Connection<Who extends Identity = Identity> implements Member {
       who = await this.#authenticate(message.token)
     } catch (error) {
       this.#host.failed('authenticate', error)
-      return this.close(CLOSE.internal, 'authentication is not available')
+      this.close(CLOSE.internal, 'authentication is not available')
+      return
     }
     if (this.#phase !== 'authenticating') return
     const expiresAt = momentOf(who?.expiresAt)
     if (!who || typeof who.userId !== 'string' || who.userId === '') {
-      return this.close(CLOSE.unauthorized, 'unauthorized')
+      this.close(CLOSE.unauthorized, 'unauthorized')
+      return
     }
-    if (expiresAt <= Date.now()) return this.close(CLOSE.tokenExpired, 'token expired')
-    if (message.rooms.length > this.#host.limits.rooms) return this.close(CLOSE.limit, 'too many rooms')
+    if (expiresAt <= Date.now()) {
+      this.close(CLOSE.tokenExpired, 'token expired')
+      return
+    }
+    if (message.rooms.length > this.#host.limits.rooms) {
+      this.close(CLOSE.limit, 'too many rooms')
+      return
+    }
     this.#who = who
     this.#expiresAt = expiresAt
-    if (!this.#host.admit(this, who.userId)) return this.close(CLOSE.limit, 'too many connections')
+    if (!this.#host.admit(this, who.userId)) {
+      this.close(CLOSE.limit, 'too many connections')
+      return
+    }
     this.#phase = 'ready'
     this.#reply(['welcome', message.id, this.#welcome()])
     for (const request of message.rooms) {
@@ -267,7 +293,8 @@ export class Connection<Who extends Identity = Identity> implements Member {
     if (this.#phase !== 'ready') return
     const expiresAt = momentOf(who?.expiresAt)
     if (!who || who.userId !== this.#who?.userId || expiresAt <= Date.now()) {
-      return this.close(CLOSE.unauthorized, 'the fresh token was refused')
+      this.close(CLOSE.unauthorized, 'the fresh token was refused')
+      return
     }
     this.#who = who
     this.#expiresAt = expiresAt
@@ -397,7 +424,8 @@ export class Connection<Who extends Identity = Identity> implements Member {
     if (this.#stream.writableLength > this.#host.limits.outbound + REPLY_ALLOWANCE) {
       // It asks without reading the answers.
       this.#socket.close(CLOSE.slow, 'too slow')
-      return this.terminate()
+      this.terminate()
+      return
     }
     this.write(encodeFrame(JSON.stringify(message)))
   }

@@ -59,8 +59,11 @@ export class ClientRoom {
     if (recovered === RECOVERED.yes && before) this.position = { epoch, offset: before.offset }
     else this.position = { epoch, offset }
     this.setStatus('subscribed')
-    if (recovered === RECOVERED.no) this.gaps.emit({ reason: 'lost', position: { epoch, offset } })
-    else if (recovered === RECOVERED.notAsked) this.fresh.emit({ epoch, offset })
+    if (recovered === RECOVERED.notAsked) this.fresh.emit({ epoch, offset })
+    else if (recovered !== RECOVERED.yes) {
+      const reason = recovered === RECOVERED.trimmed ? 'trimmed' : 'lost'
+      this.gaps.emit({ reason, position: { epoch, offset } })
+    }
   }
 
   /** False when a message is missing before this one. */

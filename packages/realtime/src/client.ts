@@ -450,9 +450,9 @@ class Client {
     this.#controller.abort(this.#ending())
     this.#sleep?.()
     for (const timer of [this.#retryTimer, this.#refreshTimer, this.#adviceTimer]) clearTimeout(timer)
+    for (const room of this.#rooms.values()) room.setStatus('closed')
     for (const link of [this.#link, this.#next]) link?.close()
     this.#requests.close(this.#ending())
-    for (const room of this.#rooms.values()) room.setStatus('closed')
     this.#rooms.clear()
   }
 

@@ -2,7 +2,7 @@ import { delay } from '@cays/core/abort'
 import { backoff } from '@cays/core/backoff'
 import type { Broker, EpochEnd, HistorySpec, Slice } from './broker.ts'
 import { encodeFrames } from './frame.ts'
-import { isShared } from './position.ts'
+import { branchOf, isShared } from './position.ts'
 import { type GapReason, type Position, RECOVERED } from './protocol.ts'
 
 /*
@@ -19,7 +19,8 @@ import { type GapReason, type Position, RECOVERED } from './protocol.ts'
  * 3. A subscription is live (it gets every flush) or a cursor (it was sent everything up to `cursor`, and
  *    the rest comes from the ring when its socket has room). It is never both and never neither.
  * 4. Whenever a reader's position is not part of the room's past, or the past is trimmed, it is sent `gap`
- *    before anything else. No hole is silent.
+ *    before anything else, then all that is left: from the point where its epoch ended, or from the oldest
+ *    message kept. No hole is silent, and nothing that can be delivered is left out.
  */
 
 /** A socket, as a room sees it. */
@@ -38,7 +39,6 @@ export interface Subscription {
   live: boolean
   cursor: number
   epoch: string
-  lost: boolean
 }
 
 export interface NodeRoomOptions {
@@ -54,7 +54,7 @@ export interface NodeRoomOptions {
 }
 
 /** Called with the position that the messages which follow continue from. */
-export type Announce = (epoch: string, offset: number, recovered: 0 | 1 | 2) => void
+export type Announce = (epoch: string, offset: number, recovered: 0 | 1 | 2 | 3) => void
 
 interface Batch {
   readonly epoch: string
@@ -85,7 +85,6 @@ export class NodeRoom {
   #waiting: Batch[] = []
   #overflowed = false
   #pending: string[] = []
-  #pendingGap = false
   #flushed = 0
   #flushedEpoch = ''
 
@@ -133,19 +132,12 @@ export class NodeRoom {
     if (position) await this.#reach(position)
     if (!wanted() || this.#controller.signal.aborted) return undefined
     this.flush()
-    const shared = position !== undefined && this.#canServe(position)
-    const subscription: Subscription = {
-      room: this,
-      member,
-      live: false,
-      cursor: shared ? position.offset : this.#top,
-      epoch: this.#epoch,
-      lost: false,
-    }
+    const { start, reason } = position ? this.#continuation(position) : { start: this.#top }
+    const subscription: Subscription = { room: this, member, live: false, cursor: start, epoch: this.#epoch }
     announce(
       this.#epoch,
-      subscription.cursor,
-      position === undefined ? RECOVERED.notAsked : shared ? RECOVERED.yes : RECOVERED.no,
+      start,
+      position === undefined ? RECOVERED.notAsked : reason === undefined ? RECOVERED.yes : RECOVERED[reason],
     )
     this.#subscriptions.add(subscription)
     this.pump(subscription)
@@ -160,13 +152,17 @@ export class NodeRoom {
   async #reach(position: Position): Promise<void> {
     // Another node may simply be ahead of this one.
     if (!isShared(position, this.#state())) await this.refresh()
-    if (isShared(position, this.#state()) && position.offset + 1 < this.#base) {
-      await this.#fill(position.offset + 1)
-    }
+    await this.#fill(this.#continuation(position).from + 1)
   }
 
-  #canServe(position: Position): boolean {
-    return isShared(position, this.#state()) && position.offset + 1 >= this.#base
+  // Where a reader goes on: `from` is the last message it shares with the room, `start` the point from
+  // which the ring can serve it, `reason` why that is not the same as going on without a gap.
+  #continuation(position: Position): { from: number; start: number; reason?: GapReason } {
+    const shared = isShared(position, this.#state())
+    const from = shared ? position.offset : branchOf(position, this.#state())
+    const start = Math.max(from, this.#base - 1)
+    if (!shared) return { from, start, reason: 'lost' }
+    return start > from ? { from, start, reason: 'trimmed' } : { from, start }
   }
 
   #state() {
@@ -241,12 +237,10 @@ export class NodeRoom {
   }
 
   async #runSync(after: number | undefined): Promise<void> {
-    const { broker, spec } = this.#options
     const { signal } = this.#controller
     for (let attempt = 0, rounds = 0; !signal.aborted; ) {
       try {
-        const from = rounds === 0 ? after : this.#top
-        this.#apply(await broker.read(this.key, spec, from), from === 0)
+        this.#apply(...(await this.#read(rounds === 0 ? after : this.#top)))
       } catch {
         await delay(backoff(attempt++, { base: 100, cap: 2_000 }), { signal, unref: true }).catch(() => {})
         continue
@@ -269,47 +263,49 @@ export class NodeRoom {
     return again
   }
 
-  #apply(slice: Slice, whole: boolean): void {
+  // Reads on from an offset, and from further back when the room's past turns out to have branched there.
+  async #read(after: number | undefined): Promise<[slice: Slice, after: number | undefined]> {
+    const { broker, spec } = this.#options
+    let from = after
+    for (;;) {
+      const slice = await broker.read(this.key, spec, from)
+      const branch = this.#epoch === '' ? from : this.#branch(slice)
+      if (from === undefined || branch === undefined || branch >= from) return [slice, from]
+      from = branch
+    }
+  }
+
+  // The last message this room shares with what was read.
+  #branch(slice: Slice): number {
     const known = { epoch: this.#epoch, offset: this.#top }
-    if (known.epoch === '') {
-      this.#enter(slice, whole)
-      this.flush()
-      return
-    }
-    const shared = isShared(known, slice)
-    const complete = slice.top === known.offset || (slice.first > 0 && slice.first <= known.offset + 1)
-    if (!shared || !complete) {
-      this.#enter(slice, whole)
-      this.#announceGap(shared ? 'trimmed' : 'lost')
-      return
-    }
+    return isShared(known, slice) ? known.offset : branchOf(known, slice)
+  }
+
+  #apply(slice: Slice, after: number | undefined): void {
+    const start = slice.texts.length > 0 ? slice.first - 1 : slice.top
+    const known = { epoch: this.#epoch, offset: this.#top }
+    const lost = known.epoch !== '' && !isShared(known, slice)
+    const trimmed = after !== undefined && start > after
+    this.flush()
     this.#previous = slice.previous
-    if (slice.epoch !== this.#epoch) {
+    if (known.epoch === '' || lost || (trimmed && start > known.offset)) {
+      this.#ring = []
+      this.#top = start
+      this.#base = start + 1
+      this.#floor = trimmed || after === 0 ? this.#base : 1
       this.#epoch = slice.epoch
-      this.#pending.push(`["epoch",${this.#name},${JSON.stringify(slice.epoch)}]`)
-      this.#options.dirty(this)
+      if (known.epoch !== '') this.#pending.push(this.#gap(lost ? 'lost' : 'trimmed', start))
+    } else if (slice.epoch !== this.#epoch) {
+      this.#epoch = slice.epoch
+      this.#pending.push(this.#epochChange())
     }
+    this.flush()
+    this.#touched = Date.now()
     this.#accept(slice.epoch, slice.first, slice.texts)
   }
 
-  // Takes the slice as the room's whole state.
-  #enter(slice: Slice, whole: boolean): void {
-    this.#epoch = slice.epoch
-    this.#previous = slice.previous
-    this.#top = slice.top
-    this.#ring = [...slice.texts]
-    this.#base = slice.top + 1 - slice.texts.length
-    this.#floor = whole ? this.#base : 1
-    this.#touched = Date.now()
-  }
-
-  #announceGap(reason: GapReason): void {
-    // What waits to be sent is older than the gap and still true; the gap follows it.
-    this.#pending.push(this.#gap(reason, this.#top))
-    this.#pendingGap = true
-    for (const subscription of this.#subscriptions) if (!subscription.live) subscription.lost = true
-    // At once: until the flush, `flushed` belongs to the state that has just been replaced.
-    this.flush()
+  #epochChange(): string {
+    return `["epoch",${this.#name},${JSON.stringify(this.#epoch)}]`
   }
 
   #gap(reason: GapReason, offset: number): string {
@@ -323,7 +319,7 @@ export class NodeRoom {
 
   // Reads the whole history once, for every socket that needs more of it than the ring holds.
   async #fill(from: number): Promise<void> {
-    if (from < this.#floor) return
+    if (from >= this.#base || from < this.#floor) return
     this.#backfill ??= this.#runFill().finally(() => {
       this.#backfill = undefined
     })
@@ -332,17 +328,18 @@ export class NodeRoom {
 
   async #runFill(): Promise<void> {
     const { broker, spec } = this.#options
-    const slice = await broker.read(this.key, spec, 0)
-    if (slice.epoch !== this.#epoch) return await this.refresh()
-    if (slice.texts.length === 0) {
-      this.#floor = this.#base
-      return
+    let slice = await broker.read(this.key, spec, 0)
+    for (; slice.epoch !== this.#epoch; slice = await broker.read(this.key, spec, 0)) await this.refresh()
+    // The ring may have moved on during the read; what does not touch it is of no use.
+    if (
+      slice.texts.length > 0 &&
+      slice.first < this.#base &&
+      slice.first + slice.texts.length >= this.#base
+    ) {
+      this.#ring = [...slice.texts.slice(0, this.#base - slice.first), ...this.#ring]
+      this.#base = slice.first
     }
-    this.#floor = slice.first
-    // The ring may have moved on during the read.
-    if (slice.first >= this.#base || slice.first + slice.texts.length < this.#base) return
-    this.#ring = [...slice.texts.slice(0, this.#base - slice.first), ...this.#ring]
-    this.#base = slice.first
+    this.#floor = this.#base
   }
 
   /** Sends what gathered in this turn: one buffer, one write per socket. */
@@ -360,61 +357,55 @@ export class NodeRoom {
         subscription.live = false
         subscription.cursor = this.#flushed
         subscription.epoch = this.#flushedEpoch
-        subscription.lost = this.#pendingGap
         subscription.member.stalled(subscription)
       }
     }
-    this.#pendingGap = false
     this.#flushed = this.#top
     this.#flushedEpoch = this.#epoch
   }
 
   /** Sends a cursor what it misses, as far as its socket takes it; at the end it is live again. */
   pump(subscription: Subscription): void {
-    const { member } = subscription
     if (!this.#subscriptions.has(subscription)) return
+    this.flush()
     while (!subscription.live) {
-      if (subscription.lost) this.#skip(subscription, 'lost')
-      else if (subscription.cursor >= this.#flushed) subscription.live = true
-      else if (subscription.cursor + 1 < this.#base) {
-        if (subscription.cursor + 1 < this.#floor) this.#skip(subscription, 'trimmed')
-        else {
-          void this.#pumpAfterFill(subscription)
-          return
-        }
+      const { from, start, reason } = this.#continuation({
+        epoch: subscription.epoch,
+        offset: subscription.cursor,
+      })
+      if (from + 1 < this.#base && from + 1 >= this.#floor) {
+        void this.#pumpAfterFill(subscription, from)
+        return
+      }
+      if (reason) {
+        subscription.member.write(encodeFrames([this.#gap(reason, start)]))
+        subscription.cursor = start
+        subscription.epoch = this.#epoch
+      } else if (subscription.cursor === this.#top && subscription.epoch === this.#epoch) {
+        subscription.live = true
       } else if (!this.#sendChunk(subscription)) {
-        member.stalled(subscription)
+        subscription.member.stalled(subscription)
         return
       }
     }
   }
 
-  async #pumpAfterFill(subscription: Subscription): Promise<void> {
+  async #pumpAfterFill(subscription: Subscription, from: number): Promise<void> {
     try {
-      await this.#fill(subscription.cursor + 1)
-      if (subscription.cursor + 1 < this.#base) this.#skip(subscription, 'trimmed')
+      await this.#fill(from + 1)
       this.pump(subscription)
     } catch {
-      // Redis is away: the cursor stays, and the next check of the room tries again.
+      // Redis is away: the cursor stays, and the next look at the room tries again.
       subscription.member.stalled(subscription)
     }
-  }
-
-  #skip(subscription: Subscription, reason: GapReason): void {
-    subscription.member.write(encodeFrames([this.#gap(reason, this.#flushed)]))
-    subscription.lost = false
-    subscription.epoch = this.#flushedEpoch
-    subscription.cursor = this.#flushed
   }
 
   #sendChunk(subscription: Subscription): boolean {
     const messages: string[] = []
     let size = 0
     let cursor = subscription.cursor
-    if (subscription.epoch !== this.#flushedEpoch) {
-      messages.push(`["epoch",${this.#name},${JSON.stringify(this.#flushedEpoch)}]`)
-    }
-    while (cursor < this.#flushed && size < 32_768) {
+    if (subscription.epoch !== this.#epoch) messages.push(this.#epochChange())
+    while (cursor < this.#top && size < 32_768) {
       const message = this.#message(cursor + 1, this.#ring[cursor + 1 - this.#base] ?? '')
       messages.push(message)
       size += message.length
@@ -424,7 +415,7 @@ export class NodeRoom {
     if (subscription.member.backlogged(frame.length)) return false
     subscription.member.write(frame)
     subscription.cursor = cursor
-    subscription.epoch = this.#flushedEpoch
+    subscription.epoch = this.#epoch
     return true
   }
 }

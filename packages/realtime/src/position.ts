@@ -14,3 +14,12 @@ export function isShared(
   if (position.epoch === room.epoch) return position.offset <= room.top
   return room.previous.some((end) => end.epoch === position.epoch && position.offset <= end.top)
 }
+
+/** The last offset a reader shares with the room that does not hold its position; 0 when its epoch is unknown. */
+export function branchOf(
+  position: Position,
+  room: { readonly epoch: string; readonly top: number; readonly previous: readonly EpochEnd[] },
+): number {
+  if (position.epoch === room.epoch) return room.top
+  return room.previous.find((end) => end.epoch === position.epoch)?.top ?? 0
+}

@@ -75,8 +75,8 @@ export type ClientMessage =
   | { readonly type: 'ping' }
   | { readonly type: 'pong' }
 
-/** What `subscribed` says about the past: nothing was asked, all of it follows, or some of it is gone. */
-export const RECOVERED = { notAsked: 0, yes: 1, no: 2 } as const
+/** What `subscribed` says about the past: nothing was asked, all of it follows, or why some of it is gone. */
+export const RECOVERED = { notAsked: 0, yes: 1, trimmed: 2, lost: 3 } as const
 
 export type GapReason = 'trimmed' | 'lost'
 

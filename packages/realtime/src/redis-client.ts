@@ -4,13 +4,13 @@ import type { ScriptClient } from '@cays/core/redis-script'
 export interface RedisClient extends ScriptClient {
   readonly status: string
   readonly isCluster: boolean
-  publish(channel: string, message: string): Promise<number>
+  publish(channel: string, message: string): Promise<unknown>
   spublish(channel: string, message: string): Promise<unknown>
   subscribe(...channels: string[]): Promise<unknown>
   unsubscribe(...channels: string[]): Promise<unknown>
   ssubscribe(...channels: string[]): Promise<unknown>
   sunsubscribe(...channels: string[]): Promise<unknown>
-  ping(): Promise<string>
+  ping(): Promise<unknown>
   duplicate(...args: never[]): unknown
   on(event: string, listener: (...args: never[]) => void): unknown
   disconnect(reconnect?: boolean): void

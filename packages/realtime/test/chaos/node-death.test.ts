@@ -1,0 +1,111 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type StandaloneRedis, startFaultProxy, startRedis } from '@cays/testkit'
+import { Redis } from 'ioredis'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createPublisher } from '../../src/index.ts'
+import { type NodeProcess, startNodeProcess } from '../support/node-process.ts'
+import { faultsOf, type Record, record, startCounting } from '../support/recorder.ts'
+
+let redis: StandaloneRedis
+let client: Redis
+let publisher: ReturnType<typeof createPublisher>
+let nodes: NodeProcess[]
+let id = 0
+
+beforeAll(async () => {
+  redis = await startRedis()
+  client = new Redis(redis.url, { lazyConnect: true })
+  publisher = createPublisher({ redis: client })
+  nodes = await Promise.all([startNodeProcess(redis.url), startNodeProcess(redis.url)])
+})
+afterAll(async () => {
+  await publisher.close()
+  await Promise.all(nodes.map((node) => node.kill()))
+  client.disconnect()
+  await redis.close()
+})
+
+function count() {
+  const room = publisher.room('job:{id}', { id })
+  return startCounting((n, idempotencyKey) => room.publish('n', n, { idempotencyKey }))
+}
+
+/** Clients behind a load balancer that knows which nodes live. */
+async function subscribed(count: number, urls: () => readonly string[] = () => nodes.map(({ url }) => url)) {
+  id++
+  let next = 0
+  const records = Array.from({ length: count }, () =>
+    record(() => {
+      const all = urls()
+      return all[next++ % all.length] ?? ''
+    }, id),
+  )
+  await Promise.all(records.map((one) => expect.poll(() => one.room.status).toBe('subscribed')))
+  return records
+}
+
+async function expectComplete(records: readonly Record[], last: number) {
+  for (const one of records) await expect.poll(() => one.numbers.at(-1), { timeout: 15_000 }).toBe(last)
+  for (const one of records) {
+    expect(faultsOf(one)).toEqual([])
+    expect(one.gaps).toEqual([])
+    expect(one.numbers).toHaveLength(last)
+    await one.close()
+  }
+}
+
+describe('clients lose, double and reorder nothing', () => {
+  it('when their node is killed with SIGKILL and they go on at another', async () => {
+    const records = await subscribed(20)
+    const counting = count()
+    await sleep(200)
+    const [first, second] = nodes as [NodeProcess, NodeProcess]
+    nodes = [second]
+    await first.kill()
+    await sleep(700)
+    const last = await counting.stop()
+    await expectComplete(records, last)
+    nodes = [second, await startNodeProcess(redis.url)]
+  })
+
+  it('when both nodes are replaced one after the other, without a moment offline', async () => {
+    const records = await subscribed(20)
+    const interruptions: string[] = []
+    for (const { room } of records) room.onStatus((status) => interruptions.push(status))
+    const counting = count()
+    for (const old of nodes) {
+      const fresh = await startNodeProcess(redis.url)
+      nodes = [...nodes.filter((node) => node !== old), fresh]
+      await old.drain(500)
+    }
+    await sleep(100)
+    await expectComplete(records, await counting.stop())
+    expect(interruptions.filter((status) => status !== 'closed')).toEqual([])
+  })
+
+  it('when their connections are cut and reset again and again', async () => {
+    const proxy = await startFaultProxy({ port: nodes[0]?.port ?? 0 })
+    const records = await subscribed(10, () => [`ws://127.0.0.1:${proxy.port}/rt`])
+    const counting = count()
+    for (let round = 0; round < 6; round++) {
+      await sleep(150)
+      if (round % 2 === 0) proxy.cut()
+      else proxy.reset()
+    }
+    await expectComplete(records, await counting.stop())
+    await proxy.close()
+  })
+
+  it('when the network goes silent without closing anything, and comes back', async () => {
+    const proxy = await startFaultProxy({ port: nodes[0]?.port ?? 0 })
+    const records = await subscribed(4, () => [`ws://127.0.0.1:${proxy.port}/rt`])
+    const counting = count()
+    await sleep(100)
+    proxy.set({ blackhole: true })
+    await sleep(500)
+    await proxy.heal()
+    await sleep(200)
+    await expectComplete(records, await counting.stop())
+    await proxy.close()
+  })
+})

@@ -1,0 +1,197 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type StandaloneRedis, startFaultProxy, startRedis } from '@cays/testkit'
+import { Redis } from 'ioredis'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { createPublisher } from '../../src/index.ts'
+import { startLocalNode } from '../support/local-node.ts'
+import { range, rawSubscribe } from '../support/raw-client.ts'
+import { faultsOf, type Record, record, startCounting } from '../support/recorder.ts'
+
+let redis: StandaloneRedis
+let client: Redis
+beforeAll(async () => {
+  redis = await startRedis()
+  client = new Redis(redis.url, { lazyConnect: true })
+})
+afterAll(async () => {
+  client.disconnect()
+  await redis.close()
+})
+
+type Local = Awaited<ReturnType<typeof startLocalNode>>
+let nodes: Local[]
+let publisher: ReturnType<typeof createPublisher>
+let id = 0
+beforeEach(async () => {
+  id++
+  nodes = await Promise.all([1, 2].map(() => startLocalNode({ redis: client, checkInterval: 500 })))
+  publisher = createPublisher({ redis: client, timeout: 2_000 })
+})
+afterEach(async () => {
+  await publisher.close()
+  await Promise.all(nodes.map((node) => node.close()))
+})
+
+async function subscribed(count: number): Promise<Record[]> {
+  const records = Array.from({ length: count }, (_, i) => record(nodes[i % nodes.length]?.url ?? '', id))
+  await Promise.all(records.map((one) => expect.poll(() => one.room.status).toBe('subscribed')))
+  return records
+}
+
+function count() {
+  const room = publisher.room('job:{id}', { id })
+  return startCounting((n, idempotencyKey) => room.publish('n', n, { idempotencyKey }))
+}
+
+/** Every client has everything from 1 to `last`, once and in order. */
+async function expectComplete(records: Record[], last: number) {
+  for (const one of records) await expect.poll(() => one.numbers.at(-1), { timeout: 15_000 }).toBe(last)
+  for (const one of records) {
+    expect(faultsOf(one)).toEqual([])
+    expect(one.gaps).toEqual([])
+    expect(one.numbers).toHaveLength(last)
+    await one.close()
+  }
+}
+
+describe('while Redis misbehaves, clients lose, double and reorder nothing', () => {
+  it('when its pub/sub connections are killed again and again', async () => {
+    const records = await subscribed(6)
+    const counting = count()
+    for (let round = 0; round < 4; round++) {
+      await sleep(150)
+      await redis.killClients('pubsub')
+    }
+    await sleep(300)
+    await expectComplete(records, await counting.stop())
+  })
+
+  it('when it is killed and comes back with its append-only file', async () => {
+    const records = await subscribed(6)
+    const counting = count()
+    await sleep(200)
+    await redis.restart({ data: 'aof' })
+    await sleep(500)
+    await expectComplete(records, await counting.stop())
+  })
+
+  it('when it forgets its scripts', async () => {
+    const records = await subscribed(2)
+    const counting = count()
+    for (let round = 0; round < 4; round++) {
+      await sleep(60)
+      await redis.flushScripts()
+    }
+    await expectComplete(records, await counting.stop())
+  })
+
+  it('when it is frozen for longer than its clients wait', async () => {
+    const records = await subscribed(4)
+    const counting = count()
+    await sleep(100)
+    await redis.freeze()
+    await sleep(2_500)
+    await redis.thaw()
+    await sleep(300)
+    await expectComplete(records, await counting.stop())
+  })
+})
+
+describe('what Redis itself has lost is announced, never passed over', () => {
+  it('when it comes back without its last writes', async () => {
+    const records = await subscribed(4)
+    const room = publisher.room('job:{id}', { id })
+    for (let n = 1; n <= 20; n++) await room.publish('n', n)
+    for (const one of records) await expect.poll(() => one.numbers.length).toBe(20)
+    await redis.restart({ data: { loseLast: 5 } })
+    for (let n = 21; n <= 30; n++) await room.publish('n', n)
+    for (const one of records) {
+      await expect.poll(() => one.numbers.at(-1), { timeout: 10_000 }).toBe(30)
+      expect(one.gaps.map(({ gap }) => gap.reason)).toEqual(['lost'])
+      expect(faultsOf(one)).toEqual([])
+      await one.close()
+    }
+  })
+
+  it('to those above the loss alone; who is below goes on without a gap', async () => {
+    const [above, below] = await subscribed(2)
+    if (!above || !below) throw new Error('two clients were asked for')
+    const room = publisher.room('job:{id}', { id })
+    for (let n = 1; n <= 10; n++) await room.publish('n', n)
+    await expect.poll(() => below.numbers.length).toBe(10)
+    const position = below.room.position
+    await below.close()
+    for (let n = 11; n <= 20; n++) await room.publish('n', n)
+    await expect.poll(() => above.numbers.length).toBe(20)
+    // One entry of the file per publish: 16 to 20 are gone, 11 to 15 are left.
+    await redis.restart({ data: { loseLast: 5 } })
+    for (let n = 21; n <= 40; n++) await room.publish('n', n)
+    await expect.poll(() => above.numbers.at(-1), { timeout: 10_000 }).toBe(40)
+    expect(above.gaps).toHaveLength(1)
+    expect(faultsOf(above)).toEqual([])
+    // A node that has not seen the room before, and knows what Redis tells it.
+    const fresh = await startLocalNode({ redis: client })
+    nodes.push(fresh)
+    const socket = await rawSubscribe(fresh.url, `job:${id}`, position)
+    expect(socket.recovered).toBe(1)
+    await expect.poll(() => socket.numbers).toEqual([...range(11, 15), ...range(21, 40)])
+    socket.close()
+    await above.close()
+  })
+
+  it('when it comes back empty', async () => {
+    const records = await subscribed(4)
+    const counting = count()
+    await sleep(150)
+    await redis.restart({ data: 'empty' })
+    await sleep(600)
+    const last = await counting.stop()
+    for (const one of records) {
+      await expect.poll(() => one.numbers.at(-1), { timeout: 10_000 }).toBe(last)
+      expect(one.gaps.length).toBeGreaterThan(0)
+      expect(faultsOf(one)).toEqual([])
+      await one.close()
+    }
+  })
+
+  it('when the room was evicted', async () => {
+    const [one] = await subscribed(1)
+    if (!one) throw new Error('a client was asked for')
+    const room = publisher.room('job:{id}', { id })
+    for (let n = 1; n <= 5; n++) await room.publish('n', n)
+    await expect.poll(() => one.numbers.length).toBe(5)
+    const keys = (await redis.command('KEYS', `rt:*job:${id}*`)) as string[]
+    await redis.evict(keys)
+    for (let n = 6; n <= 9; n++) await room.publish('n', n)
+    await expect.poll(() => one.numbers.at(-1)).toBe(9)
+    expect(one.gaps).toHaveLength(1)
+    expect(faultsOf(one)).toEqual([])
+    await one.close()
+  })
+
+  it('when the history is shorter than an absence', async () => {
+    const short = await startLocalNode({ redis: client, history: { size: 5 } })
+    const small = createPublisher({ redis: client, history: { size: 5 } })
+    const proxy = await startFaultProxy({ port: short.port })
+    const one = record(`ws://127.0.0.1:${proxy.port}/rt`, id)
+    await expect.poll(() => one.room.status).toBe('subscribed')
+    const room = small.room('job:{id}', { id })
+    for (let n = 1; n <= 3; n++) await room.publish('n', n)
+    await expect.poll(() => one.numbers.length).toBe(3)
+    proxy.refuse()
+    proxy.reset()
+    for (let n = 4; n <= 100; n++) await room.publish('n', n)
+    await proxy.accept()
+    await expect.poll(() => one.gaps.length).toBe(1)
+    await room.publish('n', 101)
+    // What is left of the history follows the gap.
+    await expect.poll(() => one.numbers.at(-1)).toBe(101)
+    expect(one.numbers.slice(-5)).toEqual(range(97, 101))
+    expect(one.gaps[0]?.gap.reason).toBe('trimmed')
+    expect(faultsOf(one)).toEqual([])
+    await one.close()
+    await proxy.close()
+    await small.close()
+    await short.close()
+  })
+})

@@ -1,0 +1,30 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { createRealtime } from '../../src/index.ts'
+import type { RealtimeOptions } from '../../src/options.ts'
+
+export type NodeOptions = Partial<RealtimeOptions<never, { readonly userId: string }>>
+
+/** A realtime node with its HTTP server in this process; the token is the user's id. */
+export async function startLocalNode(options: NodeOptions = {}) {
+  const realtime = createRealtime({
+    origins: 'any',
+    authenticate: ({ token }) => (token ? { userId: token } : null),
+    authorize: { 'job:{id}': () => ({ publish: true }), lobby: () => ({ publish: ['chat'] }) },
+    ...(options as object),
+  })
+  const server = createServer()
+  realtime.attach(server)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  return {
+    realtime,
+    port,
+    url: `ws://127.0.0.1:${port}/rt`,
+    async close() {
+      await realtime.close()
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}

@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { MAX_TIMER } from '@cays/core/duration'
 import { R2Body } from './r2-body.ts'
 import { corsHeaders, preflightHeaders } from './r2-cors.ts'
-import type { R2FaultPlan, R2Harm } from './r2-faults.ts'
+import type { R2FaultPlan } from './r2-faults.ts'
 import { R2Headers } from './r2-headers.ts'
 import { authorize, type R2Identity, temporaryIdentity } from './r2-identity.ts'
+import { Cut, R2Impairment } from './r2-impairment.ts'
 import { operationOf, type R2Operation, refuseMissingHeaders } from './r2-operation.ts'
 import { R2_OPERATIONS } from './r2-operations.ts'
 import type { R2Reply, R2Request } from './r2-request.ts'
@@ -25,8 +26,10 @@ export interface R2Service {
   readonly writeLimit: WriteLimit | undefined
   /** ms since the epoch, by the server's clock */
   now(): number
-  /** Resolves when the server is not frozen. */
-  thawed(): Promise<void>
+  /** How long content may take, either way: `base` ms, and the time it takes at `bytesPerSecond`. */
+  readonly patience: { readonly base: number; readonly bytesPerSecond: number }
+  /** Resolves when the server is not frozen, or when the signal aborts. */
+  thawed(signal: AbortSignal): Promise<void>
   /** Called once for every request that was answered or cut. */
   finished(summary: R2Exchange): void
 }
@@ -56,10 +59,6 @@ const SIGNATURE_PARAMETERS = new Set([
   'x-amz-content-sha256',
 ])
 const WRITES = new Set<R2Operation>(['PutObject', 'CopyObject', 'DeleteObject', 'CompleteMultipartUpload'])
-const STATUS_CODES = { 429: 'TooManyRequests', 500: 'InternalError', 503: 'ServiceUnavailable' } as const
-
-/** The connection was reset on purpose: there is nobody left to answer. */
-class Cut extends Error {}
 
 /** Handles one request from its first header to the last byte of its answer. Never rejects. */
 export async function handleExchange(
@@ -69,7 +68,6 @@ export async function handleExchange(
 ): Promise<void> {
   const exchange = new Exchange(service, message, response)
   try {
-    await service.thawed()
     await exchange.run()
   } catch (error) {
     await exchange.fail(error).catch(() => message.socket.destroy())
@@ -83,9 +81,10 @@ class Exchange {
   readonly #message: IncomingMessage
   readonly #response: ServerResponse
   readonly #headers: R2Headers
+  readonly #closed = new AbortController()
   #target: R2Target | undefined
   #operation: R2Operation | undefined
-  #harm: R2Harm | undefined
+  #impairment: R2Impairment | undefined
   #received = 0
   #sent = 0
 
@@ -94,9 +93,20 @@ class Exchange {
     this.#message = message
     this.#response = response
     this.#headers = new R2Headers(message)
+    response.once('close', () => this.#closed.abort())
   }
 
   async run(): Promise<void> {
+    await this.#service.thawed(this.#closed.signal)
+    const length = Number(this.#headers.get('content-length') ?? 0)
+    await this.#within(
+      length,
+      () => this.#message.complete,
+      () => this.#perform(),
+    )
+  }
+
+  async #perform(): Promise<void> {
     const method = this.#message.method ?? ''
     const target = parseTarget(this.#message.url ?? '', this.#headers.get('host') ?? '')
     this.#target = target
@@ -111,7 +121,11 @@ class Exchange {
       operation.startsWith('List') && target.key === '' ? (target.query.get('prefix') ?? '') : target.key
     authorize(identity, operation, target.bucket, scopeKey)
     refuseMissingHeaders(operation, this.#headers)
-    await this.#suffer(operation, target)
+    const partNumber = Number(target.query.get('partNumber'))
+    const harm = this.#service.faults.strike(operation, target.key, partNumber || undefined)
+    const impairment = new R2Impairment(harm, this.#message.socket, this.#closed.signal)
+    this.#impairment = impairment
+    await impairment.before()
     if (WRITES.has(operation)) this.#service.writeLimit?.take(target.bucket, target.key)
     const request: R2Request = {
       operation,
@@ -125,8 +139,7 @@ class Exchange {
     }
     const reply = await R2_OPERATIONS[operation](request)
     try {
-      if (this.#harm?.cut === 'after') throw this.#cut()
-      if (this.#harm?.status !== undefined) throw new S3Error(STATUS_CODES[this.#harm.status])
+      impairment.after()
       await this.#send(reply)
     } finally {
       await reply.content?.return()
@@ -181,23 +194,25 @@ class Exchange {
     return { claim, identity, signature }
   }
 
-  /** Lets the faults that come before the operation happen. */
-  async #suffer(operation: R2Operation, target: R2Target): Promise<void> {
-    const partNumber = Number(target.query.get('partNumber'))
-    const harm = this.#service.faults.strike(operation, target.key, partNumber || undefined)
-    if (harm === undefined) return
-    if (harm.latency > 0) await sleep(harm.latency)
-    if (harm.cut === 'before') throw this.#cut()
-    if (harm.status !== undefined && harm.statusWhen === 'before')
-      throw new S3Error(STATUS_CODES[harm.status])
-    this.#harm = harm
+  /** Closes the connection unless `isDone` by the time that many bytes take at a modest speed. */
+  async #within(bytes: number, isDone: () => boolean, work: () => Promise<void>): Promise<void> {
+    const { base, bytesPerSecond } = this.#service.patience
+    const close = () => {
+      if (!isDone()) this.#message.socket.destroy()
+    }
+    const timer = setTimeout(close, Math.min(base + (bytes / bytesPerSecond) * 1000, MAX_TIMER))
+    try {
+      await work()
+    } finally {
+      clearTimeout(timer)
+    }
   }
 
   async *#incoming(): AsyncGenerator<Buffer, void, undefined> {
     // Leaving the loop early must not destroy the socket: a refusal still has to be sent through it.
-    for await (const chunk of this.#message.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    const raw = this.#message.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>
+    for await (const chunk of this.#impairment?.incoming(raw) ?? raw) {
       this.#received += chunk.length
-      await this.#impede(chunk.length, this.#received)
       yield chunk
     }
     if (!this.#message.complete) throw new S3Error('IncompleteBody')
@@ -206,30 +221,24 @@ class Exchange {
   async *#outgoing(
     content: AsyncGenerator<Buffer, void, undefined>,
   ): AsyncGenerator<Buffer, void, undefined> {
-    for await (const chunk of content) {
-      const { cut } = this.#harm ?? {}
-      const left = typeof cut === 'number' ? cut - this.#sent : Number.POSITIVE_INFINITY
-      // Everything before the cut is flushed, so that a client sees exactly that much.
-      if (left <= chunk.length) {
-        if (left > 0) await new Promise((resolve) => this.#response.write(chunk.subarray(0, left), resolve))
-        this.#sent += left
-        throw this.#cut()
-      }
-      await this.#impede(chunk.length, 0)
-      this.#sent += chunk.length
-      yield chunk
+    const flush = async (bytes: Buffer) => {
+      this.#sent += bytes.length
+      await this.#settled((done) => this.#response.write(bytes, done))
+    }
+    for await (const piece of this.#impairment?.outgoing(content, flush) ?? content) {
+      this.#sent += piece.length
+      yield piece
     }
   }
 
-  async #impede(bytes: number, received: number): Promise<void> {
-    const { bytesPerSecond, cut } = this.#harm ?? {}
-    if (bytesPerSecond !== undefined) await sleep((bytes / bytesPerSecond) * 1000)
-    if (typeof cut === 'number' && received > cut) throw this.#cut()
-  }
-
-  #cut(): Cut {
-    this.#message.socket.resetAndDestroy()
-    return new Cut()
+  /** Waits for a callback of the response, which never comes once the connection is gone. */
+  #settled(begin: (done: () => void) => void): Promise<void> {
+    const { signal } = this.#closed
+    return new Promise((resolve) => {
+      if (signal.aborted) return resolve()
+      signal.addEventListener('abort', () => resolve(), { once: true })
+      begin(resolve)
+    })
   }
 
   async #send(reply: R2Reply): Promise<void> {
@@ -251,8 +260,15 @@ class Exchange {
     const unread = !this.#message.complete
     if (unread) headers.connection = 'close'
     response.writeHead(reply.status, headers)
-    if (reply.content !== undefined) await pipeline(this.#outgoing(reply.content), response)
-    else await new Promise<void>((resolve) => response.end(xml, () => resolve()))
+    if (reply.content !== undefined) {
+      const content = this.#outgoing(reply.content)
+      const length = Number(headers['content-length'] ?? 0)
+      await this.#within(
+        length,
+        () => response.closed,
+        () => pipeline(content, response),
+      )
+    } else await this.#settled((done) => response.end(xml, done))
     if (xml !== undefined) this.#sent += xml.length
     if (unread) this.#discardRest()
   }

@@ -40,7 +40,7 @@ export interface R2Fault {
 export interface R2Harm {
   readonly latency: number
   readonly status: 429 | 500 | 503 | undefined
-  readonly statusWhen: 'before' | 'after'
+  readonly when: 'before' | 'after'
   readonly cut: 'before' | 'after' | number | undefined
   readonly bytesPerSecond: number | undefined
 }
@@ -97,7 +97,7 @@ export class R2FaultPlan {
     return {
       latency: hits.reduce((sum, { latency }) => sum + latency, 0),
       status: last('status'),
-      statusWhen: hits.findLast(({ fault }) => fault.status !== undefined)?.fault.when ?? 'before',
+      when: hits.findLast(({ fault }) => fault.status !== undefined)?.fault.when ?? 'before',
       cut: last('cut'),
       bytesPerSecond: last('bytesPerSecond'),
     }

@@ -45,6 +45,18 @@ export interface R2Server extends AsyncDisposable {
   close(): Promise<void>
 }
 
+const HTTP_LIMITS = {
+  maxHeaderSize: 32 * 1024,
+  headersTimeout: 20_000,
+  connectionsCheckingInterval: 5_000,
+  // The time of a whole request depends on its size and is watched with it.
+  requestTimeout: 0,
+  keepAliveTimeout: 30_000,
+} as const
+const PATIENCE = { base: 120_000, bytesPerSecond: 8 * 1024 }
+const IDLE_TIMEOUT = 60_000
+const MAX_CONNECTIONS = 2000
+
 /** The server behind `startR2`. */
 export class EmulatedR2 implements R2Server {
   readonly region = 'auto'
@@ -213,6 +225,12 @@ export class EmulatedR2 implements R2Server {
     return Date.now() + this.#skew
   }
 
+  async #thawed(signal: AbortSignal): Promise<void> {
+    if (this.#frozen === undefined) return
+    const gone = new Promise<void>((done) => signal.addEventListener('abort', () => done(), { once: true }))
+    await Promise.race([this.#frozen.until, gone])
+  }
+
   #createServer(): Server {
     const service: R2Service = {
       store: this.#store,
@@ -221,19 +239,17 @@ export class EmulatedR2 implements R2Server {
       faults: this.#faults,
       writeLimit: this.#writeLimit,
       now: () => this.#now(),
-      thawed: async () => this.#frozen?.until,
+      patience: PATIENCE,
+      thawed: (signal) => this.#thawed(signal),
       finished: (exchange) => this.#events.emit('request', exchange),
     }
-    const server = createServer(
-      { maxHeaderSize: 32 * 1024, headersTimeout: 20_000, requestTimeout: 0, keepAliveTimeout: 30_000 },
-      (message, response) => {
-        const handled = handleExchange(service, message, response)
-        this.#pending.add(handled)
-        handled.finally(() => this.#pending.delete(handled))
-      },
-    )
-    server.maxConnections = 2000
-    server.timeout = 60_000
+    const server = createServer(HTTP_LIMITS, (message, response) => {
+      const handled = handleExchange(service, message, response)
+      this.#pending.add(handled)
+      handled.finally(() => this.#pending.delete(handled))
+    })
+    server.maxConnections = MAX_CONNECTIONS
+    server.timeout = IDLE_TIMEOUT
     return server
   }
 }

@@ -2,6 +2,12 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 
 /** What an entry may weigh minified and compressed with Brotli, its dependencies included, its peers not. */
 const LIMITS = {
+  '@cays/cache': '25 kB',
+  '@cays/db-router': '25 kB',
+  '@cays/ratelimit': '20 kB',
+  '@cays/realtime': '22 kB',
+  '@cays/storage': '30 kB',
+  '@cays/testkit': '50 kB',
   '@cays/core/error': '700 B',
   '@cays/core/options': '1.3 kB',
   '@cays/core/otel': '1.3 kB',

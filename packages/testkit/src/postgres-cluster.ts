@@ -214,16 +214,27 @@ export class PostgresCluster implements AsyncDisposable {
   }
 
   async #mostAdvanced(signal: AbortSignal): Promise<PostgresNode> {
-    const received = await Promise.all(
-      this.#running().map(async (replica) => {
-        const [row] = await replica.sql(`select pg_wal_lsn_diff(pg_last_wal_receive_lsn(), '0/0') bytes`, {
-          signal,
-        })
-        return { replica, bytes: BigInt(row?.bytes ?? 0) }
-      }),
+    const progress = await Promise.all(
+      this.#running().map(async (replica) => ({ replica, bytes: await this.#received(replica, signal) })),
     )
-    const best = received.reduce((most, one) => (one.bytes > most.bytes ? one : most))
-    return best.replica
+    return progress.reduce((most, one) => (one.bytes > most.bytes ? one : most)).replica
+  }
+
+  // A replica that was just started says nothing of what it received before, until it has read that again; one
+  // that lags reads it slowly, and is then judged by what it has applied.
+  async #received(replica: PostgresNode, signal: AbortSignal): Promise<bigint> {
+    const end = performance.now() + 2_000
+    using session = await PostgresSession.open(replica.port, { signal })
+    return await poll(
+      async () => {
+        const [row] = await session.query(
+          `select pg_last_wal_receive_lsn() is not null as settled,
+            pg_wal_lsn_diff(greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()), '0/0') as bytes`,
+        )
+        return (row?.settled === 't' || performance.now() > end) && BigInt(row?.bytes ?? 0)
+      },
+      { until: `${replica.name} knows what it has received`, signal },
+    )
   }
 
   // Replicas get only what is flushed, and nothing flushes what was written without a synchronous commit for up

@@ -89,6 +89,7 @@ class Limiter implements RateLimiter {
           key: `${prefix}:nodes`,
           id: randomUUID(),
           interval: options.heartbeat,
+          timeout: Math.max(timeout, 250),
         })
         this.#nodes = nodes
         this.#lifecycle.onClose(() => nodes.stop())

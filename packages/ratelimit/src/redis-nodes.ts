@@ -1,5 +1,6 @@
+import { raceDeadline } from '@cays/core/abort'
 import { type RedisScript, redisScript } from '@cays/core/redis-script'
-import type { RedisClient } from './redis-client.ts'
+import { connected, type RedisClient } from './redis-client.ts'
 
 // One sorted set of node ids by the time they were last seen. ARGV: id, milliseconds a node counts as live;
 // an empty lifetime takes the node out.
@@ -25,6 +26,8 @@ export interface NodesOptions {
   readonly id: string
   /** Milliseconds between heartbeats; a node counts as live for three of them. */
   readonly interval: number
+  /** Milliseconds one heartbeat may take. */
+  readonly timeout: number
 }
 
 /**
@@ -63,17 +66,22 @@ export class Nodes {
   async stop(): Promise<void> {
     if (!this.#timer) return
     clearInterval(this.#timer)
-    const { client, key, id } = this.#options
-    await nodesScript.run(client, [key], [id, '']).catch(() => {})
+    // Out of courtesy to the others: without it they notice after three heartbeats.
+    await this.#send('').catch(() => {})
   }
 
   async #beat(): Promise<void> {
-    const { client, key, id, interval } = this.#options
     try {
-      const count = await nodesScript.run(client, [key], [id, interval * 3])
+      const count = await this.#send(this.#options.interval * 3)
       if (typeof count === 'number' && count > 0) this.#count = count
     } catch {
       // The decisions' own calls report the failure; the last known count stands.
     }
+  }
+  async #send(lifetime: number | ''): Promise<unknown> {
+    const { client, key, id, timeout } = this.#options
+    if (!connected(client)) throw new Error('not connected')
+    const answer = nodesScript.run(client, [key], [id, lifetime])
+    return await raceDeadline(answer, timeout, () => new Error('no answer in time'))
   }
 }

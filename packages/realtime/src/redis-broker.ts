@@ -1,6 +1,7 @@
 import { delay } from '@cays/core/abort'
 import type { RedisScript } from '@cays/core/redis-script'
 import type { Append, Broker, BrokerEvents, BrokerHealth, EpochEnd, HistorySpec, Slice } from './broker.ts'
+import { ClusterSubscriber } from './cluster-subscriber.ts'
 import { RealtimeError } from './errors.ts'
 import { newEpoch } from './new-epoch.ts'
 import type { Position } from './protocol.ts'
@@ -31,7 +32,7 @@ class RedisBroker implements Broker {
   readonly #options: RedisBrokerOptions
   readonly #space
   readonly #commands: RedisClient
-  readonly #subscriber: RedisSubscriber | undefined
+  readonly #subscriber: RedisSubscriber | ClusterSubscriber | undefined
   readonly #publishCommand: 'PUBLISH' | 'SPUBLISH'
   // The append script of the server behind each hash tag; one entry serves all tags without a cluster.
   readonly #scripts = new Map<string, RedisScript>()
@@ -47,7 +48,8 @@ class RedisBroker implements Broker {
     this.#commands = ownConnection(options.redis, 'commands')
     const { events } = options
     if (events) {
-      this.#subscriber = new RedisSubscriber({
+      const Subscriber = options.redis.isCluster ? ClusterSubscriber : RedisSubscriber
+      this.#subscriber = new Subscriber({
         client: options.redis,
         heartbeat: options.heartbeat,
         message: (channel, message) => this.#received(events, channel, message),

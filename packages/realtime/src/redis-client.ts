@@ -12,7 +12,7 @@ export interface RedisClient extends ScriptClient {
   sunsubscribe(...channels: string[]): Promise<unknown>
   ping(): Promise<unknown>
   duplicate(...args: never[]): unknown
-  on(event: string, listener: (...args: never[]) => void): unknown
+  on(event: string, listener: (...args: unknown[]) => void): unknown
   disconnect(reconnect?: boolean): void
 }
 
@@ -33,11 +33,12 @@ export function ownConnection(client: RedisClient, role: string): RedisClient {
     keyPrefix: '',
     lazyConnect: false,
   }
+  const { options } = client as { readonly options?: { readonly redisOptions?: object } }
   const args = client.isCluster
     ? [
         [],
         {
-          redisOptions: connection,
+          redisOptions: { ...options?.redisOptions, ...connection },
           enableOfflineQueue: false,
           shardedSubscribers: role === 'subscriber',
           clusterRetryStrategy: RETRY,

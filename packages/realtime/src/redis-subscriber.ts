@@ -34,7 +34,7 @@ export class RedisSubscriber {
   constructor(options: SubscriberOptions) {
     this.#options = options
     this.#connection = ownConnection(options.client, 'subscriber')
-    this.#connection.on('message', options.message as (...args: never[]) => void)
+    this.#connection.on('message', options.message as (...args: unknown[]) => void)
     this.#connection.on('ready', () => void this.#connected(++this.#generation))
     this.#connection.on('close', () => {
       this.#generation++

@@ -129,7 +129,7 @@ function classifyRead(words: readonly string[], first: number, command: string):
   }
   const calls: string[] = []
   const unknown: string[] = []
-  const distinctOn = hasPair(words, 'distinct', 'on')
+  const distinctOn = words.includes('distinct', start) && hasPair(words, 'distinct', 'on')
   const commonTables = words.includes('with', start) ? closings(words) : undefined
   for (let at = start; at < words.length; at++) {
     const word = words[at] as string

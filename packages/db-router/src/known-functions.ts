@@ -53,7 +53,7 @@ export const SAFE_FUNCTIONS: ReadonlySet<string> = new Set(
   regexp_like regexp_match regexp_matches regexp_replace regexp_split_to_array regexp_split_to_table
   regexp_substr regr_avgx regr_avgy regr_count regr_intercept regr_r2 regr_slope regr_sxx regr_sxy
   regr_syy repeat repeatable replace reverse right rollup round row_number row_security_active
-  row_to_json rpad rtrim scale session_user set_bit set_byte set_masklen sets setweight sha224 sha256
+  row_to_json rpad rtrim scale second session_user set_bit set_byte set_masklen sets setweight sha224 sha256
   sha384 sha512 shobj_description sign similar sin sind sinh slope split_part sqrt starts_with
   statement_timestamp stddev stddev_pop stddev_samp string_agg string_to_array string_to_table strip
   strpos substr substring sum system tan tand tanh text timeofday timestamp timestamptz timezone to_ascii
@@ -75,7 +75,7 @@ export const SAFE_FUNCTIONS: ReadonlySet<string> = new Set(
 export const NOT_CALLS: ReadonlySet<string> = new Set(
   `all and any array as asc between bit case cast char character coalesce collate dec decimal desc
   distinct else end except exists extract fetch float for from greatest group grouping having in
-  intersect interval lateral least limit national nchar not nullif offset on only operator or order
+  intersect interval lateral least localtime localtimestamp limit national nchar not nullif offset on only operator or order
   overlay returning row select setof some symmetric table then time to treat trim union using values
   varchar variadic varying when where window with xmlattributes xmlconcat xmlelement xmlexists xmlforest
   xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable`.split(/\s+/),

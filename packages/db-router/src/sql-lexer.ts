@@ -18,11 +18,14 @@ export function lex(sql: string): string[] | undefined {
     } else if (isWordStart(code)) {
       const start = at
       let ascii = code < 128
+      let upper = code <= 90
       let next = 0
       while (++at < end) {
         next = sql.charCodeAt(at)
+        if (next >= 97 && next <= 122) continue
         if (!isWordPart(next)) break
         if (next >= 128) ascii = false
+        else if (next <= 90) upper = true
       }
       if (at < end && at - start === 1 && (next === QUOTE || next === AMPERSAND)) {
         const prefix = code | 32
@@ -38,7 +41,7 @@ export function lex(sql: string): string[] | undefined {
         }
       }
       const word = sql.slice(start, at)
-      words.push(ascii ? word.toLowerCase() : word)
+      words.push(ascii && upper ? word.toLowerCase() : word)
     } else if (code === QUOTE) {
       at = endOfString(sql, at)
       if (at < 0) return undefined
@@ -73,14 +76,16 @@ export function lex(sql: string): string[] | undefined {
       words.push('::')
       at += 2
     } else {
-      words.push(PUNCTUATION.includes(sql[at] as string) ? (sql[at] as string) : '~')
+      words.push(PUNCTUATION.get(code) ?? '~')
       at++
     }
   }
   return words
 }
 
-const PUNCTUATION = '()[];,.'
+const PUNCTUATION: ReadonlyMap<number, string> = new Map(
+  [...'()[];,.'].map((mark) => [mark.charCodeAt(0), mark]),
+)
 const QUOTE = 39
 const DOUBLE_QUOTE = 34
 const BACKSLASH = 92
@@ -160,6 +165,10 @@ function endOfDollarString(sql: string, start: number): number {
 const NUMBER = /(?:0[xob][\da-f_]+|(?:\d[\d_]*)?\.?\d*(?:e[+-]?\d+)?)(?![\w\x80-\uffff])/iy
 
 function endOfNumber(sql: string, start: number): number {
+  let at = start
+  while (isDigit(sql.charCodeAt(at))) at++
+  const code = sql.charCodeAt(at)
+  if (at > start && code !== DOT && !isWordPart(code)) return at
   NUMBER.lastIndex = start
   return NUMBER.test(sql) && NUMBER.lastIndex > start ? NUMBER.lastIndex : -1
 }

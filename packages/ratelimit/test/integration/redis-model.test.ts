@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { redisScript } from '@cays/core/redis-script'
 import { type StandaloneRedis, startRedis } from '@cays/testkit'
 import { Redis } from 'ioredis'
@@ -15,12 +16,21 @@ const clocked = redisScript(
 
 let server: StandaloneRedis
 let redis: Redis
+let clock: Redis
 beforeAll(async () => {
   server = await startRedis()
-  redis = new Redis(server.url)
+  clock = new Redis(server.url)
+  // A user who may do no more than the README lists. Connecting itself needs HELLO and the like.
+  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+  const section = readme.slice(readme.indexOf('## Redis commands'), readme.indexOf('## Compatibility'))
+  const commands = [...section.matchAll(/`([A-Z ]+)`/g)].flatMap(([, names = '']) => names.split(' '))
+  const rules = commands.map((command) => `+${command.toLowerCase()}`)
+  await server.acl('app', 'on', '>secret', '~model*', '~clock:*', '-@all', '+@connection', '+info', ...rules)
+  redis = new Redis(server.url, { username: 'app', password: 'secret' })
 })
 afterAll(async () => {
   redis?.disconnect()
+  clock?.disconnect()
   await server?.close()
 })
 
@@ -41,9 +51,8 @@ describe('the Redis script', () => {
       compared += await playScenario(
         {
           async run(now, operations) {
-            const outcomes = operations.map(({ shape, subject }) => store.run(shape, subject))
-            redis.mset('clock:s', Math.floor(now / 1_000_000), 'clock:us', now % 1_000_000)
-            return await Promise.all(outcomes)
+            await clock.mset('clock:s', Math.floor(now / 1_000_000), 'clock:us', now % 1_000_000)
+            return await Promise.all(operations.map(({ shape, subject }) => store.run(shape, subject)))
           },
         },
         seed + round,

@@ -80,6 +80,56 @@ describe('a limiter with Redis', () => {
     expect(await limiter.check('user:1')).toMatchObject({ allowed: true, source: 'redis' })
   })
 
+  it('sees a reset by another process after maxAge at the latest', async () => {
+    const options = {
+      ...fresh(),
+      policies: { api: fixedWindow({ limit: 1, per: '1h' }) },
+      denyCache: { maxAge: 200 },
+    }
+    await using one = createRateLimiter(options)
+    await using other = createRateLimiter(options)
+    await one.check('user:1')
+    await one.check('user:1')
+    expect((await one.check('user:1')).source).toBe('cache')
+    await other.reset('user:1')
+    const changed = performance.now()
+    let decision = await one.check('user:1')
+    while (!decision.allowed) {
+      expect(performance.now() - changed).toBeLessThan(5_000)
+      await new Promise((resolve) => setTimeout(resolve, 5))
+      decision = await one.check('user:1')
+    }
+    expect(decision.source).toBe('redis')
+  })
+
+  it('never denies from memory longer than Redis would', async () => {
+    await using limiter = createRateLimiter({
+      ...fresh(),
+      policies: { api: gcra({ limit: 50, per: '1s', burst: 2 }) },
+    })
+    let cached = 0
+    for (const end = performance.now() + 400; performance.now() < end; ) {
+      const asked = performance.now()
+      const decision = await limiter.check('user:1')
+      if (decision.source !== 'cache') continue
+      cached++
+      const { retryAfter } = await limiter.peek('user:1')
+      expect(asked + decision.retryAfter).toBeLessThanOrEqual(performance.now() + retryAfter + 0.01)
+    }
+    expect(cached).toBeGreaterThan(0)
+  })
+
+  it('answers a cost smaller than the denied one as its own arithmetic says', async () => {
+    await using limiter = createRateLimiter({
+      ...fresh(),
+      policies: { api: fixedWindow({ limit: 10, per: '1h' }) },
+    })
+    await limiter.check('user:1', { cost: 9 })
+    expect((await limiter.check('user:1', { cost: 5 })).allowed).toBe(false)
+    expect(await limiter.check('user:1', { cost: 2 })).toMatchObject({ allowed: false, source: 'cache' })
+    expect(await limiter.check('user:1', { cost: 1 })).toMatchObject({ allowed: true, source: 'redis' })
+  })
+
   it('survives SCRIPT FLUSH', async () => {
     await using limiter = createRateLimiter({ ...fresh(), policies: { api: gcra({ limit: 10, per: '1m' }) } })
     await limiter.check('user:1')

@@ -28,8 +28,8 @@ export interface R2Fault {
   /** Whether `status` comes before or after the operation has taken effect. @default 'before' */
   readonly when?: 'before' | 'after' | undefined
   /**
-   * Resets the connection: before the operation, after it has taken effect but before a byte of the answer, or after
-   * that many bytes of content have passed (of an upload into the server, of a download out of it).
+   * Ends the connection: before the operation, after it has taken effect but before a byte of the answer, or at a
+   * number of bytes of content: a download delivers exactly so many, an upload is not read much further.
    */
   readonly cut?: 'before' | 'after' | number | undefined
   /** Limits the speed of the content, up or down, to this. */

@@ -67,7 +67,9 @@ export class R2Impairment {
         await this.#pace(piece.length)
         if (ends) {
           if (piece.length > 0) await flush(piece)
-          this.#reset()
+          // A reset could overtake what was sent; closing delivers exactly the bytes before the cut.
+          this.#socket.destroySoon()
+          throw new Cut()
         }
         yield piece
       }

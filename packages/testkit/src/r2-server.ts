@@ -38,6 +38,8 @@ export interface R2Server extends AsyncDisposable {
   skewClock(by: Duration | number): void
   /** Makes an object, and open multipart uploads to its key, look older by this. */
   age(bucket: string, key: string, by: Duration): void
+  /** Number of requests under way. */
+  readonly pending: number
   /** What a bucket holds: keys of objects, and keys of open multipart uploads. */
   inspect(bucket: string): { readonly objects: readonly string[]; readonly uploads: readonly string[] }
   on(name: 'request', listener: Listener<R2Exchange>): Disposable
@@ -72,6 +74,7 @@ export class EmulatedR2 implements R2Server {
   readonly #writeLimit: WriteLimit | undefined
   readonly #events = new Events<{ readonly request: R2Exchange }>()
   readonly #removeFolder: () => void
+  readonly #patience: R2Service['patience']
   readonly #pending = new Set<Promise<void>>()
   #server: Server | undefined
   #port: number | undefined
@@ -79,7 +82,13 @@ export class EmulatedR2 implements R2Server {
   #frozen: { readonly until: Promise<void>; readonly thaw: () => void } | undefined
   #closing: Promise<void> | undefined
 
-  constructor(settings: R2Settings, disk: R2Disk, removeFolder: () => void) {
+  constructor(
+    settings: R2Settings,
+    disk: R2Disk,
+    removeFolder: () => void,
+    patience: R2Service['patience'] = PATIENCE,
+  ) {
+    this.#patience = patience
     const [first] = settings.credentials
     this.accessKeyId = first.accessKeyId
     this.secretAccessKey = first.secretAccessKey
@@ -109,6 +118,10 @@ export class EmulatedR2 implements R2Server {
 
   get url(): string {
     return `http://127.0.0.1:${this.port}`
+  }
+
+  get pending(): number {
+    return this.#pending.size
   }
 
   fault(fault: R2Fault): Disposable {
@@ -239,7 +252,7 @@ export class EmulatedR2 implements R2Server {
       faults: this.#faults,
       writeLimit: this.#writeLimit,
       now: () => this.#now(),
-      patience: PATIENCE,
+      patience: this.#patience,
       thawed: (signal) => this.#thawed(signal),
       finished: (exchange) => this.#events.emit('request', exchange),
     }

@@ -69,15 +69,24 @@ export function childText(parent: XmlElement, name: string): string | undefined 
 }
 
 function decodeText(text: string): string {
-  return text.replace(/&([^;&]{0,12});?/g, (whole, name: string) => {
-    if (!whole.endsWith(';')) return malformed()
-    const named = ENTITIES.get(name)
-    if (named !== undefined) return named
-    const digits = /^#(?:x([0-9a-fA-F]{1,6})|([0-9]{1,7}))$/.exec(name) ?? malformed()
-    const code = digits[1] === undefined ? Number(digits[2]) : Number.parseInt(digits[1], 16)
-    if (code === 0 || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) return malformed()
-    return String.fromCodePoint(code)
-  })
+  let decoded = ''
+  let from = 0
+  for (let at = text.indexOf('&'); at !== -1; at = text.indexOf('&', from)) {
+    const end = text.indexOf(';', at)
+    if (end === -1 || end - at > 12) return malformed()
+    decoded += text.slice(from, at) + decodeReference(text.slice(at + 1, end))
+    from = end + 1
+  }
+  return decoded + text.slice(from)
+}
+
+function decodeReference(name: string): string {
+  const named = ENTITIES.get(name)
+  if (named !== undefined) return named
+  const digits = /^#(?:x([0-9a-fA-F]{1,6})|([0-9]{1,7}))$/.exec(name) ?? malformed()
+  const code = digits[1] === undefined ? Number(digits[2]) : Number.parseInt(digits[1], 16)
+  if (code === 0 || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) return malformed()
+  return String.fromCodePoint(code)
 }
 
 function malformed(): never {

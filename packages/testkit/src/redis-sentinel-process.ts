@@ -101,6 +101,12 @@ export class Sentinel implements RedisSentinel {
     return Array.isArray(reply) ? Number(reply[1]) : undefined
   }
 
+  /** Whether it holds the server on that port for the healthy primary, with no failover under way. */
+  async trusts(port: number): Promise<boolean> {
+    const primary = fields(await this.command('SENTINEL', 'MASTER', this.#name))
+    return primary.get('port') === String(port) && primary.get('flags') === 'master'
+  }
+
   /** Whether it can reach enough others, knows them all, and has seen that many replicas in sync. */
   async knows(sentinels: number, replicas: number): Promise<boolean> {
     await this.command('SENTINEL', 'CKQUORUM', this.#name)

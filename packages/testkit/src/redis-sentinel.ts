@@ -67,9 +67,14 @@ export async function startSentinel(options: ReadSentinelOptions): Promise<Senti
       return node
     }
     const settled = async () => {
-      await waitUntil('the primary has all its replicas', () => isWhole(nodes, primary), {
+      const signal = lifecycle.signal
+      await waitUntil('the primary has all its replicas', () => follow(nodes, primary), {
         timeout: 30_000,
-        signal: lifecycle.signal,
+        signal,
+      })
+      await waitUntil('the sentinels are content', () => content(sentinels, primary), {
+        timeout: 30_000,
+        signal,
       })
     }
 
@@ -144,7 +149,18 @@ async function agree(sentinels: readonly Sentinel[], candidates: readonly RedisS
   return node !== undefined && (await node.info()).get('role') === 'master'
 }
 
-async function isWhole(nodes: readonly RedisServer[], primary: () => Promise<RedisServer>): Promise<boolean> {
+// A crash while a sentinel still finishes a failover would leave it waiting for the dead for ever.
+async function content(
+  sentinels: readonly Sentinel[],
+  primary: () => Promise<RedisServer>,
+): Promise<boolean> {
+  const { port } = await primary()
+  const asked = sentinels.filter((sentinel) => sentinel.state === 'running')
+  const answers = await Promise.all(asked.map((sentinel) => sentinel.trusts(port)))
+  return answers.every(Boolean)
+}
+
+async function follow(nodes: readonly RedisServer[], primary: () => Promise<RedisServer>): Promise<boolean> {
   const first = await primary()
   const followers = nodes.filter((node) => node !== first && node.state === 'running')
   const [info, ...infos] = await Promise.all([first, ...followers].map((node) => node.info()))

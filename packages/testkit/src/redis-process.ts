@@ -14,6 +14,7 @@ import { waitUntil } from './redis-wait.ts'
 const START_TIMEOUT = 15_000
 const STOP_TIMEOUT = 10_000
 const PORT_PATIENCE = 3_000
+const INSIST_EVERY = 250
 
 export interface RedisProcessOptions {
   /** Path of the executable. */
@@ -171,11 +172,15 @@ export class RedisProcess {
     child.ref()
     const exit = once(child, 'exit')
     child.kill(signal)
+    // A replica that writes its first append-only file after a sync refuses to end, and does not try again.
+    const insist = setInterval(() => child.kill(signal), INSIST_EVERY)
     try {
       await raceDeadline(exit, STOP_TIMEOUT, () => new Error('still there'))
     } catch {
       child.kill('SIGKILL')
       await exit
+    } finally {
+      clearInterval(insist)
     }
   }
 

@@ -31,7 +31,7 @@ export function groupVerbs({ servers, homeOf, settled }: RedisGroup): RedisGroup
     kill: () => all((server) => server.kill()),
     stop: () => all((server) => server.stop()),
     async start() {
-      await all((server) => server.start())
+      await all((server) => server.start(), those('down'))
       await settled()
     },
     async restart(options?: RedisRestartOptions) {

@@ -57,7 +57,6 @@ export class RedisProcess {
     return this.#once(() => this.#launch(signal))
   }
 
-  /** Does nothing if it runs. */
   start(): Promise<void> {
     return this.#once(async () => {
       // The fork of a killed server may hold its lock, and somebody its port, for a moment.
@@ -96,7 +95,9 @@ export class RedisProcess {
   }
 
   async #once(start: () => Promise<void>): Promise<void> {
-    if (!this.#starting && this.#child) return
+    if (!this.#starting && this.#child) {
+      throw new TestkitError('TESTKIT_ERR_STATE', 'this Redis server runs already')
+    }
     this.#starting ??= this.#options.lifecycle.run(start).finally(() => {
       this.#starting = undefined
     })

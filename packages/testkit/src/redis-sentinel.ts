@@ -123,7 +123,8 @@ export async function startSentinel(options: ReadSentinelOptions): Promise<Senti
           await old.killClients()
         }
         await settled()
-        return promoted
+        // Sentinels on a busy machine may have elected once more meanwhile.
+        return await primary()
       },
       close: () => lifecycle.close(),
       [Symbol.asyncDispose]: () => lifecycle.close(),

@@ -23,7 +23,10 @@ export interface RedisVerbs {
   kill(): Promise<void>
   /** SIGTERM, and waits until it is gone. */
   stop(): Promise<void>
-  /** Starts what is down, on the same port with the same data; resolves when it serves. */
+  /**
+   * Starts it on the same port with the same data, or all of a group that are down; resolves when it serves.
+   * A single server that runs refuses with `TESTKIT_ERR_STATE`.
+   */
   start(): Promise<void>
   /** `kill`, then changes the data as asked, then `start`. The server comes back with another `run_id`. */
   restart(options?: RedisRestartOptions): Promise<void>

@@ -52,8 +52,10 @@ describe.each([
     await redis.kill()
     expect(redis.state).toBe('down')
     await expect(redis.command('PING')).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+    await expect(redis.freeze()).rejects.toMatchObject({ code: 'TESTKIT_ERR_STATE' })
     await redis.start()
     expect(await client.ping()).toBe('PONG')
+    await expect(redis.start()).rejects.toMatchObject({ code: 'TESTKIT_ERR_STATE' })
   })
 
   it('accepts connections and answers nothing while it is frozen', async () => {

@@ -23,7 +23,7 @@ import type { Request } from './request.ts'
 import type { Server } from './server.ts'
 import type { Session } from './session.ts'
 import type { StatementCache } from './statement-cache.ts'
-import { QUERY_CHANNEL } from './telemetry.ts'
+import { addressOf, QUERY_CHANNEL } from './telemetry.ts'
 import type { Topology } from './topology.ts'
 
 /** Tries of a statement that never started, beyond which waiting has not helped. */
@@ -90,10 +90,7 @@ export class Dispatcher {
         attributes['cays.reason'] = trace.reason
         attributes['cays.attempts'] = trace.attempts
         if (trace.server) {
-          const at = trace.server.name.lastIndexOf(':')
-          attributes['server.address'] = trace.server.name.slice(0, at)
-          attributes['server.port'] = Number(trace.server.name.slice(at + 1))
-          attributes['cays.role'] = trace.server.role
+          Object.assign(attributes, addressOf(trace.server), { 'cays.role': trace.server.role })
         }
       }
     })

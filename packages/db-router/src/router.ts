@@ -17,7 +17,7 @@ import { RouterClient } from './router-client.ts'
 import type { Health, Role, Server } from './server.ts'
 import { Session } from './session.ts'
 import { StatementCache } from './statement-cache.ts'
-import { SERVER_CHANNEL } from './telemetry.ts'
+import { addressOf, SERVER_CHANNEL, STALENESS_CHANNEL } from './telemetry.ts'
 import { Topology } from './topology.ts'
 import { planTransaction, runTransaction, type TransactionOptions } from './transaction.ts'
 
@@ -109,7 +109,11 @@ export class Router extends RoutedPool implements AsyncDisposable {
     }
     super(backend, 'auto')
     this.#settings = settings
-    this.#topology = new Topology(settings, (server) => this.#announce(server))
+    this.#topology = new Topology(
+      settings,
+      (server) => this.#announce(server),
+      (server) => this.#gauge(server),
+    )
     this.#placement = new Placement(settings, this.#topology)
     this.#catalog = new FunctionCatalog(settings.functions, () => this.#loadCatalog())
     this.#dispatcher = new Dispatcher({
@@ -393,18 +397,21 @@ export class Router extends RoutedPool implements AsyncDisposable {
 
   #announce(server: Server): void {
     if (SERVER_CHANNEL.active) {
-      const at = server.name.lastIndexOf(':')
       SERVER_CHANNEL.publish({
         instance: this.#settings.name,
-        attributes: {
-          'server.address': server.name.slice(0, at),
-          'server.port': Number(server.name.slice(at + 1)),
-          'cays.role': server.role,
-          'cays.health': server.health,
-        },
+        attributes: { ...addressOf(server), 'cays.role': server.role, 'cays.health': server.health },
       })
     }
     this.emit('topology', this.#report(server))
+  }
+
+  #gauge(server: Server): void {
+    if (!STALENESS_CHANNEL.active || !(server.freshAsOf > 0)) return
+    STALENESS_CHANNEL.publish({
+      instance: this.#settings.name,
+      attributes: addressOf(server),
+      value: (performance.now() - server.freshAsOf) / 1_000,
+    })
   }
 
   #report(server: Server): ServerReport {

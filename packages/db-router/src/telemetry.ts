@@ -13,9 +13,15 @@ export const SERVER_CHANNEL = pointChannel(
   'A server changed its role or health. Attributes: server.address, server.port, cays.role, cays.health.',
 )
 
-/** How far replicas are behind, at each change of the topology and each probe. */
+/** How far replicas are behind, as every look at a replica finds it. */
 export const STALENESS_CHANNEL = pointChannel(
   'cays:db-router:staleness',
   'gauge',
   'Upper bound of how stale a replica is, in seconds. Attributes: server.address, server.port.',
 )
+
+/** A server under the names of the OpenTelemetry conventions. */
+export function addressOf(server: { readonly name: string }): Record<string, string | number> {
+  const at = server.name.lastIndexOf(':')
+  return { 'server.address': server.name.slice(0, at), 'server.port': Number(server.name.slice(at + 1)) }
+}

@@ -15,6 +15,8 @@ interface Member {
   wake: () => void
   catchingUp: Promise<void> | undefined
   replayed: number
+  /** Why the last probe failed, until one succeeds. */
+  error: unknown
 }
 
 interface Waiter {
@@ -41,6 +43,7 @@ export class Topology {
   readonly #members: readonly Member[]
   readonly #settings: Settings
   readonly #changed: (server: Server) => void
+  readonly #measured: (server: Server) => void
   readonly #closing = new AbortController()
   readonly #waiters = new Set<Waiter>()
   #primary: Server | undefined
@@ -50,14 +53,25 @@ export class Topology {
   #loops: Promise<unknown> = Promise.resolve()
   #firstRound: Promise<void> = Promise.resolve()
 
-  constructor(settings: Settings, changed: (server: Server) => void) {
+  /** `changed` hears of every change of role or health, `measured` of every look at a replica. */
+  constructor(settings: Settings, changed: (server: Server) => void, measured: (server: Server) => void) {
     this.#settings = settings
     this.#changed = changed
+    this.#measured = measured
     const { timeout } = settings.health
     this.#members = settings.servers.map(({ url, weight }) => {
       const server = new Server(url, weight, settings.pool)
       const prober = new Prober(server, { pool: settings.pool, timeout })
-      return { server, prober, good: 0, bad: 0, wake: () => {}, catchingUp: undefined, replayed: 0 }
+      return {
+        server,
+        prober,
+        good: 0,
+        bad: 0,
+        wake: () => {},
+        catchingUp: undefined,
+        replayed: 0,
+        error: undefined,
+      }
     })
     this.servers = this.#members.map((member) => member.server)
     this.log = new PrimaryLog(async () => {
@@ -262,6 +276,7 @@ export class Topology {
     const before = `${server.role}/${server.health}`
     member.bad = 0
     member.good++
+    member.error = undefined
     server.role = sample.role
     if (sample.position.timeline > this.#timeline) {
       this.#timeline = sample.position.timeline
@@ -292,11 +307,13 @@ export class Topology {
     // After a crash a replica can come back with less replayed than it had.
     server.freshAsOf = sample.position.lsn < member.replayed ? fresh : Math.max(server.freshAsOf, fresh)
     member.replayed = sample.position.lsn
+    this.#measured(server)
   }
 
   #missed(member: Member, error: unknown): void {
     member.good = 0
     member.bad++
+    member.error = error
     // Over the next connection there may be another server, or the same with less replayed.
     if (member.server.role !== 'primary') member.server.sample = undefined
     if (member.bad >= this.#settings.health.fall || member.server.health === 'unknown') {
@@ -363,6 +380,7 @@ export class Topology {
     return new UnavailableError(
       'DB_ERR_NO_PRIMARY',
       `no server has accepted writes for ${Math.round(performance.now() - this.#lostAt)} ms; try again when a primary is back`,
+      { cause: this.#members.find((member) => member.error !== undefined)?.error },
     )
   }
 }

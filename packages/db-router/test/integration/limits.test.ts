@@ -1,0 +1,99 @@
+import { subscribe, tracingChannel, unsubscribe } from 'node:diagnostics_channel'
+import { type PostgresCluster, startPostgres } from '@cays/testkit'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { createRouter, type Router, type RouterOptions } from '../../src/index.ts'
+import { settled } from '../settled.ts'
+
+let cluster: PostgresCluster
+const routers: Router[] = []
+
+async function router(user: string, options: Partial<RouterOptions> = {}): Promise<Router> {
+  const as = (url: string) => url.replace('postgres@', `${user}@`)
+  const made = createRouter({ primary: as(cluster.url), replicas: cluster.urls.replicas.map(as), ...options })
+  routers.push(made)
+  await settled(made, 1)
+  return made
+}
+
+beforeAll(async () => {
+  cluster = await startPostgres({ replicas: 1 })
+  await cluster.primary.sql('create role crowded login connection limit 3')
+  await cluster.waitForCatchup()
+})
+
+afterEach(() => Promise.all(routers.splice(0).map((made) => made.close())))
+afterAll(() => cluster?.close())
+
+test('a plain role sees enough to route and to verify', async () => {
+  const db = await router('crowded', { wait: { budget: '5s' } })
+  expect(await db.health()).toMatchObject({ status: 'up', writable: true })
+  expect((await db.query('select current_user, pg_is_in_recovery() as replica')).rows).toEqual([
+    { current_user: 'crowded', replica: true },
+  ])
+})
+
+test('a server without free connection slots is waited for, not taken for dead', async () => {
+  const db = await router('crowded', { pool: { max: 6 } })
+  const slow = () =>
+    db.query({ text: 'select count(*) from generate_series(1, 100000)', consistency: 'eventual' })
+  const results = await Promise.all(Array.from({ length: 12 }, slow))
+  expect(results.length).toBe(12)
+  expect(db.topology().map((server) => server.health)).toEqual(['up', 'up'])
+})
+
+test('a pool without a free connection fails in time, as not executed', async () => {
+  const db = await router('postgres', { pool: { max: 1, connectionTimeoutMillis: 200 } })
+  const long = db.query({ text: 'select pg_sleep(1)', route: 'primary' })
+  await expect(db.query({ text: 'create table never (id int)' })).rejects.toMatchObject({
+    code: 'DB_ERR_UNAVAILABLE',
+    outcome: 'not-executed',
+  })
+  await long
+})
+
+test('servers that refuse the client are named as the cause when there is no primary', async () => {
+  const wrong = cluster.url.replace(/\/[^/]*$/, '/nowhere')
+  const db = createRouter({ primary: wrong, buffer: { window: 300 } })
+  routers.push(db)
+  await expect(db.query('create table never (id int)')).rejects.toMatchObject({
+    code: 'DB_ERR_NO_PRIMARY',
+    outcome: 'not-executed',
+    cause: { code: '3D000' },
+  })
+})
+
+test('every statement can be observed: where it ran, why, how often it was tried', async () => {
+  const db = await router('postgres', { name: 'watched' })
+  const seen: { instance: string; attributes: Record<string, unknown>; outcome?: string }[] = []
+  const handlers = {
+    start() {},
+    end() {},
+    asyncStart() {},
+    asyncEnd: (message: object) => seen.push(message as never),
+    error() {},
+  }
+  const channel = tracingChannel('cays:db-router:query')
+  channel.subscribe(handlers)
+  const gauges: object[] = []
+  const gauge = (message: unknown) => gauges.push(message as object)
+  subscribe('cays:db-router:staleness', gauge)
+  await db.query({ text: 'select 1', consistency: 'eventual' })
+  await db.query('select * from nowhere').catch(() => {})
+  await expect.poll(() => gauges.length, { timeout: 5_000 }).toBeGreaterThan(0)
+  channel.unsubscribe(handlers)
+  unsubscribe('cays:db-router:staleness', gauge)
+  expect(seen[0]).toMatchObject({
+    instance: 'watched',
+    outcome: 'ok',
+    attributes: {
+      'db.system.name': 'postgresql',
+      'db.operation.name': 'SELECT',
+      'server.address': '127.0.0.1',
+      'server.port': cluster.replicas[0]?.port,
+      'cays.role': 'replica',
+      'cays.reason': 'replica',
+      'cays.attempts': 1,
+    },
+  })
+  expect(seen[1]).toMatchObject({ outcome: 'rolled-back' })
+})

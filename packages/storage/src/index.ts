@@ -1,1 +1,45 @@
-export {}
+export type {
+  Bucket,
+  CopyOptions,
+  DeleteOutcome,
+  GetOptions,
+  ListOptions,
+  PutOptions,
+  SignedPut,
+  SignGetOptions,
+  SignPutOptions,
+  StoredObject,
+} from './bucket.ts'
+export { type BucketSource, type R2Options, r2, type S3Options, s3 } from './buckets.ts'
+export {
+  createStorage,
+  type Storage,
+  type StorageHealth,
+  type StorageOptions,
+  type SweepOptions,
+} from './create-storage.ts'
+export {
+  defineUpload,
+  type Inspected,
+  type UploadDefinition,
+  type UploadOptions,
+  type Verdict,
+} from './define-upload.ts'
+export { STORAGE_ERRORS, StorageError, type StorageErrorCode, StorageUsageError } from './errors.ts'
+export type { Credentials } from './presign.ts'
+export type { Capabilities, ObjectHead, ObjectInfo } from './provider.ts'
+export type { PutResult } from './put.ts'
+export { redactUrl } from './redact-url.ts'
+export type { Source } from './source.ts'
+export type { SweepReport } from './sweep.ts'
+export type {
+  CompleteRequest,
+  CompleteResult,
+  IssueRequest,
+  IssueResult,
+  Refusal,
+  RefusalReason,
+  UploadedObject,
+  Uploads,
+  UploadTicket,
+} from './uploads.ts'

@@ -1,0 +1,336 @@
+import type { Duration } from '@cays/core/duration'
+import type { Lifecycle } from '@cays/core/lifecycle'
+import { OptionReader } from '@cays/core/options'
+import type { ByteBudget } from './byte-budget.ts'
+import { attachment } from './content-disposition.ts'
+import { StorageError, StorageUsageError } from './errors.ts'
+import { checkKey, checkPrefix } from './key.ts'
+import type { Capabilities, ObjectHead, ObjectInfo, Provider } from './provider.ts'
+import { type PutResult, put } from './put.ts'
+import type { Source } from './source.ts'
+
+type Call = { readonly signal?: AbortSignal | undefined }
+
+export interface PutOptions extends Call {
+  /** Bytes of a stream, when known: checked, and saves memory and requests. */
+  readonly size?: number | undefined
+  /** @default 'application/octet-stream' */
+  readonly contentType?: string | undefined
+  /** File name that a browser saves the object under. */
+  readonly download?: string | undefined
+  readonly cacheControl?: string | undefined
+  /** Lower-case names; at most 2 KiB in all. */
+  readonly metadata?: Readonly<Record<string, string>> | undefined
+  /** Write only when nothing has this key yet. */
+  readonly ifNoneMatch?: '*' | undefined
+  /** Write only over the object with this ETag. */
+  readonly ifMatch?: string | undefined
+  /** Parts of a large object under way at once. @default 4 */
+  readonly concurrency?: number | undefined
+}
+
+export interface GetOptions extends Call {
+  /** First and last byte, both included. */
+  readonly range?: { readonly start: number; readonly end?: number | undefined } | undefined
+  /** Give the object only while it has this ETag. */
+  readonly ifMatch?: string | undefined
+}
+
+/** An object and its bytes, which arrive as they are read. Read them to the end, or break the loop. */
+export interface StoredObject extends ObjectHead {
+  readonly body: AsyncIterable<Uint8Array>
+  bytes(): Promise<Buffer>
+  text(): Promise<string>
+}
+
+export interface ListOptions extends Call {
+  /** @default '' */
+  readonly prefix?: string | undefined
+}
+
+export interface DeleteOutcome {
+  readonly key: string
+  /** Absent when the object is gone. */
+  readonly error?: Error
+}
+
+export interface CopyOptions extends Call {
+  /** Copy only while the source has this ETag. */
+  readonly ifMatch?: string | undefined
+}
+
+interface SignOptions {
+  /** From a second to seven days. @default '5m' */
+  readonly expiresIn?: Duration | undefined
+}
+
+export interface SignGetOptions extends SignOptions {
+  readonly method?: 'GET' | undefined
+  /** Makes the browser save the object under this name. */
+  readonly download?: string | undefined
+  /** Overrides the stored type in the answer. */
+  readonly contentType?: string | undefined
+}
+
+export interface SignPutOptions extends SignOptions {
+  readonly method: 'PUT'
+  /** The sender must send exactly this many bytes. */
+  readonly size: number
+  /** The sender must send exactly this type. */
+  readonly contentType: string
+  /** Refuse to overwrite. @default false */
+  readonly writeOnce?: boolean | undefined
+}
+
+export interface SignedPut {
+  readonly url: string
+  /** To be sent exactly so; browsers add Content-Length themselves. */
+  readonly headers: Readonly<Record<string, string>>
+}
+
+const MAX_EXPIRY = 7 * 86_400_000
+const METADATA_BYTES = 2_048
+const HEADER_VALUE = /^[\x20-\x7e]{1,1024}$/
+
+/** The objects of one bucket. */
+export class Bucket {
+  readonly name: string
+  readonly capabilities: Capabilities
+  readonly #provider: Provider
+  readonly #budget: ByteBudget
+  readonly #lifecycle: Lifecycle
+
+  /** @internal */
+  constructor(name: string, provider: Provider, budget: ByteBudget, lifecycle: Lifecycle) {
+    this.name = name
+    this.capabilities = provider.capabilities
+    this.#provider = provider
+    this.#budget = budget
+    this.#lifecycle = lifecycle
+  }
+
+  /**
+   * Writes an object. It appears whole or not at all, and resolves only when the provider has confirmed it.
+   * Memory comes out of the storage's budget: a `put` waits for its turn before it reads from the source.
+   */
+  put(key: string, source: Source, options: PutOptions = {}): Promise<PutResult> {
+    const read = reader('put')
+    read.known(options, [
+      'size',
+      'contentType',
+      'download',
+      'cacheControl',
+      'metadata',
+      'ifNoneMatch',
+      'ifMatch',
+      'concurrency',
+      'signal',
+    ])
+    this.#conditional(options.ifMatch ?? options.ifNoneMatch)
+    const plan = {
+      key: checkKey(key),
+      source,
+      size:
+        options.size === undefined
+          ? undefined
+          : read.integer('size', options.size, 0, { max: Number.MAX_SAFE_INTEGER }),
+      headers: {
+        contentType: read.string(
+          'contentType',
+          options.contentType,
+          'application/octet-stream',
+          HEADER_VALUE,
+        ),
+        contentDisposition: options.download === undefined ? undefined : attachment(options.download),
+        cacheControl:
+          options.cacheControl === undefined
+            ? undefined
+            : read.string('cacheControl', options.cacheControl, '', HEADER_VALUE),
+        metadata: readMetadata(read, options.metadata),
+      },
+      conditions: { ifMatch: options.ifMatch, ifNoneMatch: options.ifNoneMatch },
+      concurrency: read.integer('concurrency', options.concurrency, 4, { min: 1, max: 64 }),
+      signal: options.signal,
+    }
+    return this.#lifecycle.run(() => put(this.#provider, this.#budget, plan))
+  }
+
+  /** The object; throws `STORAGE_ERR_NOT_FOUND` when there is none. */
+  get(key: string, options: GetOptions = {}): Promise<StoredObject> {
+    const read = reader('get')
+    read.known(options, ['range', 'ifMatch', 'signal'])
+    const { range, ifMatch, signal } = options
+    const bytes = range && {
+      start: read.integer('range.start', range.start, 0),
+      end:
+        range.end === undefined ? undefined : read.integer('range.end', range.end, 0, { min: range.start }),
+    }
+    checkKey(key)
+    return this.#lifecycle.run(async () => {
+      const { head, body } = await this.#provider.get(key, { range: bytes, ifMatch }, signal)
+      return storedObject(head, body)
+    })
+  }
+
+  head(key: string, options: Call = {}): Promise<ObjectHead> {
+    checkKey(key)
+    return this.#lifecycle.run(() => this.#provider.head(key, options.signal))
+  }
+
+  /** Whether there is such an object now. */
+  async exists(key: string, options: Call = {}): Promise<boolean> {
+    try {
+      await this.head(key, options)
+      return true
+    } catch (error) {
+      if (error instanceof StorageError && error.code === 'STORAGE_ERR_NOT_FOUND') return false
+      throw error
+    }
+  }
+
+  /** All objects under the prefix, in the provider's order, page by page as they are asked for. */
+  async *list(options: ListOptions = {}): AsyncGenerator<ObjectInfo> {
+    reader('list').known(options, ['prefix', 'signal'])
+    const prefix = checkPrefix(options.prefix ?? '')
+    let after: string | undefined
+    do {
+      const page = await this.#lifecycle.run(() =>
+        this.#provider.list({ prefix, limit: 1_000, after }, options.signal),
+      )
+      yield* page.objects
+      after = page.next
+    } while (after !== undefined)
+  }
+
+  /** Deletes one object; it is no error when there is none. */
+  async delete(key: string, options: Call = {}): Promise<void> {
+    const [outcome] = await this.deleteMany([key], options)
+    if (outcome?.error) throw outcome.error
+  }
+
+  /** Deletes any number of objects, a thousand per request, and says how each fared, in the given order. */
+  deleteMany(keys: Iterable<string>, options: Call = {}): Promise<readonly DeleteOutcome[]> {
+    const all = Array.from(keys, checkKey)
+    return this.#lifecycle.run(async () => {
+      const failures = new Map<string, Error>()
+      for (let at = 0; at < all.length; at += 1_000) {
+        const batch = all.slice(at, at + 1_000)
+        try {
+          for (const [key, error] of await this.#provider.deleteMany(batch, options.signal))
+            failures.set(key, error)
+        } catch (error) {
+          if (options.signal?.aborted) throw error
+          for (const key of batch) failures.set(key, error as Error)
+        }
+      }
+      return all.map((key) => {
+        const error = failures.get(key)
+        return error ? { key, error } : { key }
+      })
+    })
+  }
+
+  /** Copies inside the bucket without the bytes passing through this process. */
+  copy(from: string, to: string, options: CopyOptions = {}): Promise<{ readonly etag: string }> {
+    reader('copy').known(options, ['ifMatch', 'signal'])
+    if (options.ifMatch !== undefined && !this.capabilities.conditionalCopy) {
+      throw new StorageUsageError(
+        'STORAGE_ERR_UNSUPPORTED',
+        'copy: this provider does not decide ifMatch of a copy',
+      )
+    }
+    checkKey(from)
+    checkKey(to)
+    return this.#lifecycle.run(() =>
+      this.#provider.copy(from, to, undefined, { ifMatch: options.ifMatch }, options.signal),
+    )
+  }
+
+  /** A URL that reads the object until it expires; synchronous, without asking the provider. */
+  signedUrl(key: string, options?: SignGetOptions): string
+  /** A URL that writes exactly what was signed, and the headers that must go with it. */
+  signedUrl(key: string, options: SignPutOptions): SignedPut
+  signedUrl(key: string, options: SignGetOptions | SignPutOptions = {}): string | SignedPut {
+    if (!this.capabilities.signedUrls) {
+      throw new StorageUsageError('STORAGE_ERR_UNSUPPORTED', 'signedUrl: this provider has no URLs')
+    }
+    checkKey(key)
+    const read = reader('signedUrl')
+    const expires = Math.ceil(
+      read.duration('expiresIn', options.expiresIn, 300_000, { min: 1_000, max: MAX_EXPIRY }) / 1_000,
+    )
+    if (options.method === 'PUT') {
+      read.known(options, ['method', 'expiresIn', 'size', 'contentType', 'writeOnce'])
+      this.#conditional(options.writeOnce ? '*' : undefined)
+      const headers = {
+        'content-type': read.string(
+          'contentType',
+          read.required('contentType', options.contentType),
+          '',
+          HEADER_VALUE,
+        ),
+        ...(options.writeOnce ? { 'if-none-match': '*' } : {}),
+      }
+      const size = read.integer('size', read.required('size', options.size), 0)
+      const url = this.#provider.sign({
+        method: 'PUT',
+        key,
+        expires,
+        headers: { ...headers, 'content-length': String(size) },
+      })
+      return { url, headers }
+    }
+    read.known(options, ['method', 'expiresIn', 'download', 'contentType'])
+    return this.#provider.sign({
+      method: 'GET',
+      key,
+      expires,
+      query: {
+        ...(options.download === undefined
+          ? {}
+          : { 'response-content-disposition': attachment(options.download) }),
+        ...(options.contentType === undefined
+          ? {}
+          : { 'response-content-type': read.string('contentType', options.contentType, '', HEADER_VALUE) }),
+      },
+    })
+  }
+
+  #conditional(condition: string | undefined): void {
+    if (condition === undefined || this.capabilities.conditionalPut) return
+    throw new StorageUsageError(
+      'STORAGE_ERR_UNSUPPORTED',
+      'this provider does not decide conditions of a write',
+    )
+  }
+}
+
+function storedObject(head: ObjectHead, body: AsyncIterable<Uint8Array>): StoredObject {
+  const bytes = async () => {
+    const chunks: Uint8Array[] = []
+    for await (const chunk of body) chunks.push(chunk)
+    return Buffer.concat(chunks)
+  }
+  return { ...head, body, bytes, text: async () => (await bytes()).toString() }
+}
+
+function readMetadata(
+  read: OptionReader,
+  metadata: Readonly<Record<string, string>> | undefined,
+): Readonly<Record<string, string>> | undefined {
+  if (metadata === undefined) return undefined
+  let bytes = 0
+  for (const [name, value] of Object.entries(metadata)) {
+    if (!/^[a-z0-9-]{1,64}$/.test(name))
+      read.fail('metadata names have lower-case letters, digits and hyphens')
+    if (typeof value !== 'string' || !/^[\x20-\x7e]*$/.test(value))
+      read.fail('metadata values are printable ASCII')
+    bytes += name.length + value.length
+  }
+  if (bytes > METADATA_BYTES) read.fail(`metadata must not be larger than ${METADATA_BYTES} bytes`)
+  return metadata
+}
+
+function reader(subject: string): OptionReader {
+  return new OptionReader(subject, (message) => new StorageUsageError('STORAGE_ERR_OPTION', message))
+}

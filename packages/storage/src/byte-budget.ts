@@ -1,0 +1,82 @@
+/** Bytes of the process's budget that one transfer holds; released once. */
+export interface Grant {
+  readonly bytes: number
+  release(): void
+}
+
+interface Waiter {
+  readonly bytes: number
+  readonly grant: (grant: Grant) => void
+}
+
+/**
+ * One budget of bytes for all transfers of a storage: a buffer is allocated only after its bytes were granted.
+ *
+ * Fair: strictly first come, first served, so a large request is never starved by small ones. Free of
+ * deadlock because a transfer asks for its next part only when it holds none that waits for another grant;
+ * each grant alone always fits (`bytes` is at most the total) and every holder gives back without asking
+ * for more.
+ */
+export class ByteBudget {
+  readonly total: number
+  #free: number
+  readonly #waiting: Waiter[] = []
+
+  constructor(total: number) {
+    this.total = total
+    this.#free = total
+  }
+
+  get used(): number {
+    return this.total - this.#free
+  }
+
+  get waiting(): number {
+    return this.#waiting.length
+  }
+
+  /** Resolves when the bytes are granted; rejects with `signal.reason` and leaves the queue when aborted. */
+  async acquire(bytes: number, signal?: AbortSignal): Promise<Grant> {
+    signal?.throwIfAborted()
+    if (bytes > this.total) throw new RangeError('a grant cannot exceed the whole budget')
+    if (this.#waiting.length === 0 && bytes <= this.#free) return this.#take(bytes)
+    return await new Promise<Grant>((resolve, reject) => {
+      const waiter: Waiter = {
+        bytes,
+        grant: (grant) => {
+          signal?.removeEventListener('abort', abort)
+          resolve(grant)
+        },
+      }
+      const abort = () => {
+        this.#waiting.splice(this.#waiting.indexOf(waiter), 1)
+        // Whoever stood behind the one that left may fit now.
+        this.#serve()
+        reject(signal?.reason)
+      }
+      signal?.addEventListener('abort', abort, { once: true })
+      this.#waiting.push(waiter)
+    })
+  }
+
+  #take(bytes: number): Grant {
+    this.#free -= bytes
+    let held = true
+    return {
+      bytes,
+      release: () => {
+        if (!held) return
+        held = false
+        this.#free += bytes
+        this.#serve()
+      },
+    }
+  }
+
+  #serve(): void {
+    for (let next = this.#waiting[0]; next && next.bytes <= this.#free; next = this.#waiting[0]) {
+      this.#waiting.shift()
+      next.grant(this.#take(next.bytes))
+    }
+  }
+}

@@ -1,0 +1,98 @@
+import type { Duration } from '@cays/core/duration'
+import { type Closeable, Lifecycle } from '@cays/core/lifecycle'
+import { OptionReader } from '@cays/core/options'
+import { Bucket } from './bucket.ts'
+import type { BucketSource } from './buckets.ts'
+import { ByteBudget } from './byte-budget.ts'
+import { StorageError, StorageUsageError } from './errors.ts'
+import type { Provider } from './provider.ts'
+import { MiB, PART_SIZE } from './put.ts'
+import { type SweepReport, sweep } from './sweep.ts'
+import { Uploads } from './uploads.ts'
+
+export interface StorageOptions<Name extends string = string> {
+  /** The buckets, by the names the app gives them. */
+  readonly buckets: Readonly<Record<Name, BucketSource>>
+  /** Bytes that all transfers of this storage together may hold in memory. @default 96 MiB */
+  readonly memoryBudget?: number | undefined
+  /** Signs upload tickets: at least 32 characters, the same on every node. Needed for `uploads` alone. */
+  readonly ticketSecret?: string | undefined
+  /** How long `close` waits for transfers under way. @default '10s' */
+  readonly drain?: Duration | undefined
+}
+
+export interface StorageHealth {
+  readonly status: 'open' | 'closing' | 'closed'
+  /** Calls under way. */
+  readonly pending: number
+  readonly memory: { readonly total: number; readonly used: number; readonly waiting: number }
+}
+
+export interface SweepOptions {
+  /** Uploads that were started longer ago than this and never completed are dropped. @default '1d' */
+  readonly olderThan?: Duration | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Buckets, and uploads into them. */
+export interface Storage<Name extends string = string> extends Closeable {
+  bucket(name: Name): Bucket
+  readonly uploads: Uploads
+  /**
+   * Drops what uploads left behind in every bucket: quarantined objects and parts older than `olderThan`, which
+   * must be longer than any ticket lives. Run it about once an hour, on any node.
+   */
+  sweep(options?: SweepOptions): Promise<SweepReport>
+  health(): StorageHealth
+}
+
+/** Opens nothing yet: connections are made by the first call. */
+export function createStorage<const Name extends string>(options: StorageOptions<Name>): Storage<Name> {
+  const read = new OptionReader(
+    'createStorage',
+    (message) => new StorageUsageError('STORAGE_ERR_OPTION', message),
+  )
+  read.known(options, ['buckets', 'memoryBudget', 'ticketSecret', 'drain'])
+  const sources = Object.entries<BucketSource>(read.required('buckets', options.buckets))
+  if (sources.length === 0) read.fail('buckets must name at least one bucket')
+  for (const [name, source] of sources) {
+    if (typeof source?.open !== 'function') read.fail(`buckets.${name} must be made by r2() or s3()`)
+  }
+  if (options.ticketSecret !== undefined)
+    read.string('ticketSecret', options.ticketSecret, '', /^[\s\S]{32,}$/)
+  const budget = new ByteBudget(
+    read.integer('memoryBudget', options.memoryBudget, 96 * MiB, { min: PART_SIZE, max: 2 ** 40 }),
+  )
+  const lifecycle = new Lifecycle({
+    closed: () => new StorageError('STORAGE_ERR_CLOSED', 'the storage was closed before the call started'),
+    drain: read.duration('drain', options.drain, 10_000),
+  })
+  const providers = new Map<string, Provider>()
+  const buckets = new Map<string, Bucket>()
+  for (const [name, source] of sources) {
+    const provider = source.open()
+    lifecycle.onClose(() => provider.close())
+    providers.set(name, provider)
+    buckets.set(name, new Bucket(name, provider, budget, lifecycle))
+  }
+  return {
+    uploads: new Uploads(providers, options.ticketSecret, lifecycle),
+    bucket(name) {
+      const bucket = buckets.get(name)
+      if (!bucket)
+        throw new StorageUsageError('STORAGE_ERR_OPTION', 'bucket: this storage has no bucket of that name')
+      return bucket
+    },
+    sweep({ olderThan, signal } = {}) {
+      const age = read.duration('sweep: olderThan', olderThan, 86_400_000, { min: 60_000 })
+      return lifecycle.run(() => sweep([...providers.values()], new Date(Date.now() - age), signal))
+    },
+    health: () => ({
+      status: lifecycle.state,
+      pending: lifecycle.pending,
+      memory: { total: budget.total, used: budget.used, waiting: budget.waiting },
+    }),
+    close: () => lifecycle.close(),
+    [Symbol.asyncDispose]: () => lifecycle.close(),
+  }
+}

@@ -1,0 +1,38 @@
+import { StorageUsageError } from './errors.ts'
+
+/** What R2 and S3 take, in bytes of UTF-8. */
+const MAX_KEY_BYTES = 1_024
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
+const CONTROL = /[\u0000-\u001f\u007f]/
+
+/**
+ * Refuses keys that some provider, proxy or file system would read as another key: empty, too long, with
+ * control characters, unpaired surrogates, a backslash, or empty, `.` or `..` segments.
+ */
+export function checkKey(key: string): string {
+  const mistake = keyMistake(key)
+  if (mistake) throw new StorageUsageError('STORAGE_ERR_KEY', `the key ${mistake}`)
+  return key
+}
+
+function keyMistake(key: unknown): string | undefined {
+  if (typeof key !== 'string' || key.length === 0) return 'must be a non-empty string'
+  if (key.length > MAX_KEY_BYTES || Buffer.byteLength(key) > MAX_KEY_BYTES) {
+    return `must not be longer than ${MAX_KEY_BYTES} bytes`
+  }
+  if (CONTROL.test(key)) return 'must not contain control characters'
+  if (key.includes('\\')) return 'must not contain a backslash'
+  if (Buffer.from(key).toString() !== key) return 'must be well-formed Unicode'
+  for (const segment of key.split('/')) {
+    if (segment === '' || segment === '.' || segment === '..')
+      return "must not have empty, '.' or '..' segments"
+  }
+  return undefined
+}
+
+/** A prefix may end in a slash or be empty, and is otherwise held to the same rules. */
+export function checkPrefix(prefix: string): string {
+  if (prefix === '') return prefix
+  checkKey(prefix.endsWith('/') ? prefix.slice(0, -1) : prefix)
+  return prefix
+}

@@ -1,0 +1,134 @@
+/** What a provider can do beyond the common ground; asked before any I/O. */
+export interface Capabilities {
+  /** Signed URLs, and with them uploads straight from browsers. */
+  readonly signedUrls: boolean
+  /** `ifMatch` and `ifNoneMatch` on a single-request `put`, decided atomically. */
+  readonly conditionalPut: boolean
+  /** The same when a large or unsized source is sent in parts. */
+  readonly conditionalMultipart: boolean
+  /** `ifMatch` on the source of a copy. */
+  readonly conditionalCopy: boolean
+  /** A SHA-256 sent along is checked by the provider before the object exists. */
+  readonly verifiesSha256: boolean
+  /** Largest object in bytes. */
+  readonly maxObjectBytes: number
+  /** Parts of a multipart upload must all have one size, but for the last. */
+  readonly equalParts: boolean
+}
+
+/** An object without its bytes. */
+export interface ObjectInfo {
+  readonly key: string
+  readonly size: number
+  /** Without quotes. */
+  readonly etag: string
+  readonly lastModified: Date
+}
+
+export interface ObjectHead extends ObjectInfo {
+  readonly contentType: string
+  readonly contentDisposition: string | undefined
+  readonly cacheControl: string | undefined
+  /** Names in lower case. */
+  readonly metadata: Readonly<Record<string, string>>
+}
+
+/** What is kept beside the bytes. */
+export interface ObjectHeaders {
+  readonly contentType: string
+  readonly contentDisposition?: string | undefined
+  readonly cacheControl?: string | undefined
+  readonly metadata?: Readonly<Record<string, string>> | undefined
+}
+
+export interface Conditions {
+  readonly ifMatch?: string | undefined
+  readonly ifNoneMatch?: '*' | undefined
+}
+
+/** Bytes from `start` to `end`, both included, or to the object's end. */
+export interface ByteRange {
+  readonly start: number
+  readonly end?: number | undefined
+}
+
+export interface ListPage {
+  readonly objects: readonly ObjectInfo[]
+  readonly next: string | undefined
+}
+
+export interface StoredPart {
+  readonly partNumber: number
+  readonly size: number
+  readonly etag: string
+}
+
+export interface OpenUpload {
+  readonly key: string
+  readonly uploadId: string
+  readonly startedAt: Date
+}
+
+export interface SignRequest {
+  readonly method: 'GET' | 'HEAD' | 'PUT' | 'DELETE'
+  readonly key: string
+  /** Whole seconds. */
+  readonly expires: number
+  readonly headers?: Readonly<Record<string, string>>
+  readonly query?: Readonly<Record<string, string>>
+}
+
+/**
+ * One bucket at one provider. Methods throw `StorageError`s only; keys are checked already; what is passed as
+ * `body` is not kept after the promise settled.
+ */
+export interface Provider {
+  readonly name: string
+  readonly capabilities: Capabilities
+  put(
+    key: string,
+    body: Uint8Array,
+    headers: ObjectHeaders,
+    conditions: Conditions,
+    signal?: AbortSignal,
+  ): Promise<{ readonly etag: string }>
+  startMultipart(key: string, headers: ObjectHeaders, signal?: AbortSignal): Promise<string>
+  putPart(
+    key: string,
+    uploadId: string,
+    partNumber: number,
+    body: Uint8Array,
+    signal?: AbortSignal,
+  ): Promise<{ readonly etag: string }>
+  listParts(key: string, uploadId: string, signal?: AbortSignal): Promise<readonly StoredPart[]>
+  completeMultipart(
+    key: string,
+    uploadId: string,
+    parts: readonly Pick<StoredPart, 'partNumber' | 'etag'>[],
+    conditions: Conditions,
+    signal?: AbortSignal,
+  ): Promise<{ readonly etag: string }>
+  abortMultipart(key: string, uploadId: string, signal?: AbortSignal): Promise<void>
+  openUploads(prefix: string, signal?: AbortSignal): AsyncIterable<OpenUpload>
+  get(
+    key: string,
+    options: { readonly range?: ByteRange | undefined; readonly ifMatch?: string | undefined },
+    signal?: AbortSignal,
+  ): Promise<{ readonly head: ObjectHead; readonly body: AsyncIterable<Uint8Array> }>
+  head(key: string, signal?: AbortSignal): Promise<ObjectHead>
+  list(
+    options: { readonly prefix: string; readonly limit: number; readonly after?: string | undefined },
+    signal?: AbortSignal,
+  ): Promise<ListPage>
+  /** The failure of each key that could not be deleted; an absent object counts as deleted. At most 1,000 keys. */
+  deleteMany(keys: readonly string[], signal?: AbortSignal): Promise<ReadonlyMap<string, Error>>
+  copy(
+    from: string,
+    to: string,
+    headers: ObjectHeaders | undefined,
+    conditions: { readonly ifMatch?: string | undefined },
+    signal?: AbortSignal,
+  ): Promise<{ readonly etag: string }>
+  sign(request: SignRequest): string
+  close(): Promise<void>
+}

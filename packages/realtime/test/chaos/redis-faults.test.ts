@@ -97,6 +97,83 @@ describe('while Redis misbehaves, clients lose, double and reorder nothing', () 
   })
 })
 
+describe('while Redis cannot serve', () => {
+  it('publishes fail in time and may be repeated, and those who join wait', async () => {
+    const impatient = createPublisher({ redis: client, timeout: 300 })
+    const room = impatient.room('job:{id}', { id })
+    await redis.kill()
+    await expect(room.publish('n', 1)).rejects.toMatchObject({
+      code: 'REALTIME_ERR_UNAVAILABLE',
+      retryable: true,
+    })
+    const one = record(nodes[0]?.url ?? '', id)
+    await sleep(200)
+    expect(one.room.status).toBe('subscribing')
+    expect(nodes[0]?.realtime.health()).toMatchObject({ status: 'degraded', broker: { commands: 'down' } })
+    await redis.start()
+    await expect.poll(() => one.room.status, { timeout: 10_000 }).toBe('subscribed')
+    await room.publish('n', 1)
+    await expect.poll(() => one.numbers).toEqual([1])
+    await one.close()
+    await impatient.close()
+  })
+
+  it('because its connections are half-open, a ping finds out and nothing is lost', async () => {
+    const proxy = await startFaultProxy(redis.url)
+    const behind = new Redis(proxy.url, { lazyConnect: true })
+    const node = await startLocalNode({ redis: behind, checkInterval: 300 })
+    const one = record(node.url, id)
+    await expect.poll(() => one.room.status).toBe('subscribed')
+    const counting = count()
+    await sleep(100)
+    proxy.set({ blackhole: true })
+    await expect.poll(() => node.realtime.health().status, { timeout: 5_000 }).toBe('degraded')
+    await proxy.heal()
+    await expect.poll(() => node.realtime.health().status, { timeout: 10_000 }).toBe('ok')
+    await expectComplete([one], await counting.stop())
+    await node.close()
+    behind.disconnect()
+    await proxy.close()
+  })
+
+  it('because it is full, publishes are refused and what is stored is delivered', async () => {
+    const [one] = await subscribed(1)
+    const room = publisher.room('job:{id}', { id })
+    await room.publish('n', 1)
+    await redis.config({ maxmemory: 1 })
+    try {
+      await expect(room.publish('n', 2)).rejects.toMatchObject({ code: 'REALTIME_ERR_REFUSED' })
+    } finally {
+      await redis.config({ maxmemory: 0 })
+    }
+    await room.publish('n', 2)
+    if (one) await expectComplete([one], 2)
+  })
+
+  it('a repeated idempotency key is stored once', async () => {
+    const [one] = await subscribed(1)
+    const room = publisher.room('job:{id}', { id })
+    const options = { idempotencyKey: 'k' }
+    const first = await room.publish('n', 1, options)
+    expect(await Promise.all([room.publish('n', 1, options), room.publish('n', 1, options)])).toEqual([
+      first,
+      first,
+    ])
+    await room.publish('n', 2)
+    if (one) await expectComplete([one], 2)
+  })
+
+  it('a user is disconnected on every node, also on one that was cut off from Redis', async () => {
+    const records = await subscribed(4)
+    await redis.killClients('pubsub')
+    await nodes[0]?.realtime.user('ann').disconnect({ reason: 'revoked' })
+    for (const one of records) {
+      await expect.poll(() => one.client.status, { timeout: 5_000 }).toBe('stopped')
+      expect(one.client.error).toMatchObject({ closeCode: 4503, message: 'revoked' })
+    }
+  })
+})
+
 describe('what Redis itself has lost is announced, never passed over', () => {
   it('when it comes back without its last writes', async () => {
     const records = await subscribed(4)

@@ -1,5 +1,5 @@
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { createRealtime } from '../../src/index.ts'
 import type { RealtimeOptions } from '../../src/options.ts'
 
@@ -14,11 +14,14 @@ export async function startLocalNode(options: NodeOptions = {}) {
     ...(options as object),
   })
   const server = createServer()
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket) => sockets.add(socket))
   realtime.attach(server)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
   return {
     realtime,
+    sockets,
     port,
     url: `ws://127.0.0.1:${port}/rt`,
     async close() {

@@ -1,0 +1,291 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterEach, describe, expect, it } from 'vitest'
+import { WebSocket } from 'ws'
+import { createClient } from '../../src/client.ts'
+import { defineContract, ephemeral, type Schema, unchecked } from '../../src/index.ts'
+import { SUBPROTOCOL } from '../../src/protocol.ts'
+import { type NodeOptions, startLocalNode } from '../support/local-node.ts'
+import { openRaw } from '../support/raw-client.ts'
+import { seededRandom } from '../support/seeded-random.ts'
+
+const closers: (() => unknown)[] = []
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close()
+})
+
+async function start(options: NodeOptions = {}) {
+  const node = await startLocalNode(options)
+  closers.push(() => node.close())
+  return node
+}
+
+async function hello(url: string, token = 'ann') {
+  const raw = await openRaw(url)
+  closers.push(() => raw.close())
+  raw.send(['hello', 1, token, null, []])
+  await expect.poll(() => raw.messages[0]?.[0]).toBe('welcome')
+  return raw
+}
+
+describe('hostile clients', () => {
+  it('cannot make the node throw, whatever they send', async () => {
+    const node = await start()
+    const seed = Date.now() % 1_000_000
+    console.log(`seed ${seed}`)
+    const random = seededRandom(seed)
+    const frames = Array.from({ length: 300 }, () => hostileFrame(random))
+    for (const frame of frames) {
+      const raw = await openRaw(node.url)
+      if (random() < 0.7) raw.send(['hello', 1, 'ann', null, []])
+      raw.socket.send(frame)
+      raw.socket.close()
+    }
+    // It still serves.
+    const client = createClient({ url: node.url, getToken: () => 'ann', WebSocket })
+    closers.push(() => client.close())
+    await client.connect()
+    expect(client.status).toBe('connected')
+  })
+
+  it('are closed with the code of what they did', async () => {
+    const node = await start({ limits: { payload: 1_024, rooms: 2, handshakeTimeout: 300 } })
+    const cases: [unknown[][] | string | Buffer, number][] = [
+      ['not json', 4500],
+      [Buffer.from([1, 2, 3]), 4500],
+      [[['sub', 1, 'lobby']], 4500],
+      [
+        [
+          [
+            'hello',
+            1,
+            'ann',
+            null,
+            [
+              [2, 'job:1'],
+              [3, 'job:2'],
+              [4, 'job:3'],
+            ],
+          ],
+        ],
+        4504,
+      ],
+      [[['hello', 1, '', null, []]], 4501],
+      ['x'.repeat(2_000), 1009],
+    ]
+    for (const [sent, code] of cases) {
+      const raw = await openRaw(node.url)
+      if (Array.isArray(sent)) raw.send(...sent)
+      else raw.socket.send(sent)
+      await expect(raw.closed).resolves.toMatchObject({ code })
+    }
+    const silent = await openRaw(node.url)
+    await expect(silent.closed).resolves.toMatchObject({ code: 4001 })
+  })
+
+  it('are slowed down when they send too much', async () => {
+    const node = await start({ limits: { inbound: { rate: 10, burst: 5 } } })
+    const raw = await hello(node.url)
+    for (let id = 10; id < 20; id++) raw.send(['unsub', id, 'lobby'])
+    await expect.poll(() => raw.messages.filter(([type]) => type === 'err').length).toBe(5)
+    expect(raw.messages.find(([type]) => type === 'err')).toEqual([
+      'err',
+      15,
+      'rate_limited',
+      'too many messages',
+      true,
+      1_000,
+    ])
+  })
+
+  it('cannot open more connections than one user may', async () => {
+    const node = await start({ limits: { connectionsPerUser: 2 } })
+    await hello(node.url)
+    await hello(node.url)
+    const third = await openRaw(node.url)
+    third.send(['hello', 1, 'ann', null, []])
+    await expect(third.closed).resolves.toMatchObject({ code: 4504 })
+    await hello(node.url, 'ben')
+  })
+
+  it('cannot publish what the contract does not allow', async () => {
+    const contract = defineContract({
+      rooms: { 'job:{id}': { events: { note: shortText, typing: ephemeral(unchecked<boolean>()) } } },
+    })
+    const node = await start({
+      contract: contract as never,
+      authorize: { 'job:{id}': () => ({ publish: true }) } as never,
+    })
+    const raw = await hello(node.url)
+    raw.send(['sub', 2, 'job:1'])
+    await expect.poll(() => raw.messages[1]?.[0]).toBe('subscribed')
+    raw.send(
+      ['pub', 3, 'job:1', 'note', 'x'.repeat(50)],
+      ['pub', 4, 'job:1', 'other', 1],
+      ['pub', 5, 'job:1', 'typing', true],
+    )
+    await expect.poll(() => raw.messages.length).toBe(6)
+    expect(raw.messages).toContainEqual(expect.arrayContaining(['err', 3, 'invalid_data']))
+    expect(raw.messages).toContainEqual(expect.arrayContaining(['err', 4, 'unknown_event']))
+    expect(raw.messages).toContainEqual(['m', 'job:1', 0, 'typing', true])
+    expect(raw.messages).toContainEqual(['ok', 5, null])
+  })
+})
+
+describe('origins', () => {
+  const attempt = async (url: string, origin?: string, protocol = SUBPROTOCOL) => {
+    const socket = new WebSocket(url, protocol, origin === undefined ? {} : { origin })
+    return await new Promise<string>((resolve) => {
+      socket.on('open', () => {
+        resolve('open')
+        socket.terminate()
+      })
+      socket.on('unexpected-response', (_, { statusCode }) => resolve(String(statusCode)))
+      socket.on('error', () => {})
+    })
+  }
+
+  it('lets listed pages and programs connect, and no other page', async () => {
+    const { url } = await start({ origins: ['https://app.example'] })
+    expect(await attempt(url, 'https://app.example')).toBe('open')
+    expect(await attempt(url)).toBe('open')
+    expect(await attempt(url, 'https://evil.example')).toBe('403')
+    expect(await attempt(url, 'null')).toBe('403')
+    expect(await attempt(url, 'https://app.example.evil.example')).toBe('403')
+    expect(await attempt(url, 'https://app.example', 'other')).toBe('400')
+  })
+})
+
+describe('tokens and rights that end', () => {
+  it('are refreshed without a reconnect', async () => {
+    const reasons: string[] = []
+    const node = await start({
+      authenticate: ({ token }) => ({ userId: token, expiresAt: Date.now() + 400 }),
+    })
+    const client = createClient({
+      url: node.url,
+      getToken: ({ reason }) => {
+        reasons.push(reason)
+        return 'ann'
+      },
+      WebSocket,
+    })
+    closers.push(() => client.close())
+    const statuses: string[] = []
+    client.onStatus((status) => statuses.push(status))
+    await client.connect()
+    await sleep(1_000)
+    expect(reasons[0]).toBe('connect')
+    expect(reasons.filter((reason) => reason === 'refresh').length).toBeGreaterThanOrEqual(2)
+    expect(statuses).toEqual(['connecting', 'connected'])
+  })
+
+  it('end the connection when no fresh token comes, and the client asks for one', async () => {
+    const reasons: string[] = []
+    const node = await start({
+      authenticate: ({ token }) => ({
+        userId: 'ann',
+        expiresAt: Date.now() + (token === 'old' ? 150 : 60_000),
+      }),
+      heartbeat: 200,
+    })
+    const client = createClient({
+      url: node.url,
+      getToken: ({ reason }) => {
+        reasons.push(reason)
+        if (reason === 'refresh') throw new Error('the identity provider is away')
+        return reason === 'expired' ? 'new' : 'old'
+      },
+      WebSocket,
+      backoff: { base: 10, cap: 20 },
+    })
+    closers.push(() => client.close())
+    await client.connect()
+    await expect.poll(() => reasons, { timeout: 3_000 }).toEqual(['connect', 'refresh', 'expired'])
+    await expect.poll(() => client.status).toBe('connected')
+  })
+
+  it('take a room away when the right to it ends', async () => {
+    let allowed = true
+    const node = await start({
+      authorize: { lobby: () => (allowed ? { expiresAt: Date.now() + 200 } : false) } as never,
+      heartbeat: 200,
+    })
+    const client = createClient({ url: node.url, getToken: () => 'ann', WebSocket })
+    closers.push(() => client.close())
+    const room = client.room('lobby')
+    await expect.poll(() => room.status).toBe('subscribed')
+    allowed = false
+    await expect.poll(() => room.status, { timeout: 3_000 }).toBe('denied')
+  })
+})
+
+describe('a reader that is too slow', () => {
+  it('costs bounded memory, holds up nobody, and catches up without a loss', async () => {
+    const budget = 262_144
+    const node = await start({ limits: { outbound: budget }, history: { size: 5_000 }, heartbeat: 60_000 })
+    const slow = await hello(node.url, 'slow')
+    const quick = await hello(node.url, 'quick')
+    for (const raw of [slow, quick]) raw.send(['sub', 2, 'job:1'])
+    await expect.poll(() => slow.messages.length).toBe(2)
+    slow.socket.pause()
+    let waiting = 0
+    const room = node.realtime.room('job:{id}', { id: 1 } as never)
+    const filler = 'x'.repeat(4_000)
+    const last = 4_000
+    for (let n = 1; n <= last; n++) {
+      await room.publish('n' as never, { n, filler } as never)
+      for (const socket of node.sockets) waiting = Math.max(waiting, socket.writableLength)
+    }
+    await expect.poll(() => quick.messages.length, { timeout: 10_000 }).toBe(last + 2)
+    // 16 MB were published; what waited for a socket was never more than its budget.
+    expect(waiting).toBeGreaterThan(budget / 2)
+    expect(waiting).toBeLessThanOrEqual(budget)
+    slow.socket.resume()
+    await expect.poll(() => slow.messages.length, { timeout: 10_000 }).toBe(last + 2)
+    const offsets = slow.messages.filter(([type]) => type === 'm').map(([, , offset]) => offset)
+    expect(offsets).toEqual(Array.from({ length: last }, (_, index) => index + 1))
+  })
+})
+
+const shortText: Schema<string> = {
+  '~standard': {
+    version: 1,
+    vendor: 'test',
+    validate: (value) =>
+      typeof value === 'string' && value.length < 10 ? { value } : { issues: [{ message: 'too long' }] },
+  },
+}
+
+function hostileFrame(random: () => number): string {
+  const pick = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)] as T
+  const type = () =>
+    pick(['hello', 'sub', 'unsub', 'pub', 'call', 'cancel', 'refresh', 'ping', '__proto__', 7, null])
+  const value = (depth: number): unknown =>
+    pick<() => unknown>([
+      () => null,
+      () => -1,
+      () => 1e308,
+      () => 2 ** 53,
+      () => '',
+      () => 'lobby',
+      () => 'job:%',
+      () => 'job:%zz',
+      () => `job:${'é'.repeat(300)}`,
+      () => '~',
+      () => '!control',
+      () => '\ud800',
+      () => ({ __proto__: null, constructor: 1, toJSON: 'x' }),
+      () => (depth > 3 ? [] : Array.from({ length: Math.floor(random() * 6) }, () => value(depth + 1))),
+    ])()
+  const message = () =>
+    JSON.stringify([type(), ...Array.from({ length: Math.floor(random() * 7) }, () => value(0))])
+  return pick([
+    message,
+    () => [message(), message(), message()].join('\n'),
+    () => message().slice(0, Math.floor(random() * 20)),
+    () => '['.repeat(5_000),
+    () => '\n'.repeat(1_000),
+    () => '{"0":"hello"}',
+    () => String.fromCharCode(...Array.from({ length: 20 }, () => Math.floor(random() * 0xffff))),
+  ])()
+}

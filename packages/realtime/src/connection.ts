@@ -97,9 +97,9 @@ export class Connection<Who extends Identity = Identity> implements Member {
     return this.#stream.writableLength
   }
 
-  backlogged(bytes: number): boolean {
+  backlogged(bytes: number, divisible: boolean = false): boolean {
     const waiting = this.#stream.writableLength
-    return waiting > 0 && waiting + bytes > this.#host.limits.outbound
+    return (waiting > 0 || divisible) && waiting + bytes > this.#host.limits.outbound
   }
 
   write(frame: Buffer): void {
@@ -108,6 +108,8 @@ export class Connection<Who extends Identity = Identity> implements Member {
 
   stalled(subscription: Subscription): void {
     this.#stalled.add(subscription)
+    // A stream below its own mark has no 'drain' to come.
+    if (!this.#stream.writableNeedDrain) setTimeout(() => this.#drained(), 5)
   }
 
   /** Says goodbye with a code; a client that does not answer is cut off by `ws` after 30 s. */

@@ -25,8 +25,11 @@ import { type GapReason, type Position, RECOVERED } from './protocol.ts'
 
 /** A socket, as a room sees it. */
 export interface Member {
-  /** True when `bytes` more would exceed what may wait in memory for this socket. */
-  backlogged(bytes: number): boolean
+  /**
+   * True when `bytes` more would exceed what may wait in memory for this socket. What cannot be divided
+   * further is let through when nothing waits, however large.
+   */
+  backlogged(bytes: number, divisible?: boolean): boolean
   write(frame: Buffer): void
   /** The subscription became a cursor: call {@link NodeRoom.pump} when the socket has drained. */
   stalled(subscription: Subscription): void
@@ -350,7 +353,7 @@ export class NodeRoom {
       const frame = encodeFrames(pending)
       for (const subscription of this.#subscriptions) {
         if (!subscription.live) continue
-        if (!subscription.member.backlogged(frame.length)) {
+        if (!subscription.member.backlogged(frame.length, pending.length > 1)) {
           subscription.member.write(frame)
           continue
         }

@@ -207,7 +207,7 @@ class TwoTierCache implements Cache {
         const ttl = ttlOf(value, freshness, undefined)
         const sent = performance.now()
         let write: Write = { kind: 'set', names: [key] }
-        let seq: number | undefined = knows
+        let reach: Reach = 'fleet'
         if (fleet) {
           const body = seal(key, epoch, knows, tags, encode(value))
           // A value too large for Redis stays in memory; what Redis had goes all the same.
@@ -215,7 +215,7 @@ class TwoTierCache implements Cache {
             const put = { ttl: Math.ceil(ttl), whole: Math.ceil(ttl + staleFor(freshness)), body }
             write = { ...write, put }
           }
-          seq = await fleet.write(write)
+          reach = await fleet.write(write)
         }
         const { voided } = fence
         // Reads that began before the write reached Redis must not put the old value over the new one.
@@ -231,7 +231,7 @@ class TwoTierCache implements Cache {
             knows,
           })
         }
-        return this.#reached(write, seq)
+        return this.#reached(write, reach)
       } finally {
         fence.close()
       }
@@ -308,19 +308,17 @@ class TwoTierCache implements Cache {
       const fleet = this.#fleet
       if (!fleet) {
         this.#applyToTags(write, ++this.#timeline.applied)
-        return this.#reached(write, this.#timeline.applied)
+        return this.#reached(write, 'fleet')
       }
-      const seq = await fleet.write(write)
+      const reach = await fleet.write(write)
       this.#applyToKeys(write)
       // Without a sequence there is no telling which entries are older than the tags' invalidation: all go.
-      if (seq !== undefined) this.#applyToTags(write, seq)
-      else if (write.kind === 'tags' || write.kind === 'clear') this.#timeline.flush()
-      return this.#reached(write, seq)
+      if (reach === 'queued' && (write.kind === 'tags' || write.kind === 'clear')) this.#timeline.flush()
+      return this.#reached(write, reach)
     })
   }
 
-  #reached(write: Write, seq: number | undefined): Reach {
-    const reach = seq === undefined ? 'queued' : 'fleet'
+  #reached(write: Write, reach: Reach): Reach {
     this.#events.emit('invalidated', { kind: write.kind, names: write.names, local: true })
     if (WRITES.active) {
       const attributes = { 'cache.operation': write.kind, 'cache.reach': reach }

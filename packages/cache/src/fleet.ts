@@ -50,14 +50,15 @@ export class Fleet {
     return this.#pending.size
   }
 
-  /** The sequence of the write, or `undefined` when it is queued. */
-  async write(write: Write): Promise<number | undefined> {
+  /** Carries a write out and applies it here, too; or queues it. */
+  async write(write: Write): Promise<Reach> {
     try {
-      return await this.feed.write(write)
+      await this.feed.write(write)
+      return 'fleet'
     } catch {
       this.#pending.add(write)
       this.#recover()
-      return undefined
+      return 'queued'
     }
   }
 

@@ -12,6 +12,8 @@ export class Flight {
   /** Sequence and generation the process knew when the loader began: what the value knows of invalidations. */
   knows = 0
   generation = 0
+  /** Set when the loader begins: until when its value is within the bound whatever the feed says. */
+  currentUntil: number = Number.NEGATIVE_INFINITY
   #resolve: (value: unknown) => void = () => {}
   #reject: (error: unknown) => void = () => {}
 

@@ -7,7 +7,7 @@ export interface Entry {
   readonly value: unknown
   /** End of its ttl; the start of staleness. */
   freshUntil: number
-  /** Until when the value is within the bound whatever the feed says: it was current this recently. */
+  /** Until when the value is within the bound without the feed being confirmed again: it was current this recently. */
   readonly currentUntil: number
   readonly generation: number
   readonly tags: readonly string[]
@@ -81,7 +81,8 @@ export class MemoryTier {
       if (!this.#timeline.remembers(entry.knows)) return false
       if (this.#timeline.lastOf(entry.tags) > entry.knows) return false
     }
-    entry.knows = this.#timeline.lastTagged
+    // Not up to `lastTagged`: a change may have overtaken others that are still to come.
+    entry.knows = Math.max(entry.knows, this.#timeline.applied)
     return true
   }
 }

@@ -22,6 +22,7 @@ interface Arrival {
   readonly reading: Reading
   readonly fence: Fence
   readonly generation: number
+  readonly confirmedUntil: number
   readonly sent: number
   readonly knows: number
 }
@@ -99,13 +100,14 @@ export class ReadThrough {
       const now = performance.now()
       if (standing && now < standing.freshUntil) return standing.value
       const past = standing ? now - standing.freshUntil : Number.POSITIVE_INFINITY
-      const flight = this.#joinable(key) ?? this.#start(key, load, plan)
+      const joined = this.#joinable(key)
+      const flight = joined ?? this.#start(key, load, plan)
       if (standing && past < plan.freshness.staleWhileRevalidate) return this.#stale(standing.value)
       const graceful = past < plan.freshness.grace ? standing : undefined
-      const knew = this.#timeline.lastTagged
+      const { lastTagged, generation } = this.#timeline
       try {
         const value = await this.#answer(flight, plan, graceful, signal)
-        if (!this.#tooOld(flight, knew)) return value
+        if (!joined || !this.#tooOld(flight, lastTagged, generation)) return value
       } catch (error) {
         signal?.throwIfAborted()
         if (!graceful || error instanceof CacheUsageError) throw error
@@ -135,7 +137,7 @@ export class ReadThrough {
     const fleet = this.#fleet
     if (!fleet?.usable || missing.length === 0) return found
     const fences = missing.map((key) => this.fences.open(key))
-    const { generation } = this.#timeline
+    const { generation, confirmedUntil } = this.#timeline
     const sent = performance.now()
     try {
       const readings = await raceAbort(fleet.tier.readMany(missing, this.#timeline.epoch), signal)
@@ -147,7 +149,8 @@ export class ReadThrough {
         if (!envelope) continue
         const knows = this.#timeline.applied
         if ((await this.#refusedBelow(envelope, fleet)) > 0) continue
-        this.#keepRead(key, envelope, { reading, fence, generation, sent, knows })
+        if (this.#timeline.generation !== generation) continue
+        this.#keepRead(key, envelope, { reading, fence, generation, confirmedUntil, sent, knows })
         this.#observe('redis')
         found.set(key, envelope.value)
       }
@@ -185,14 +188,16 @@ export class ReadThrough {
     if (!flight) return undefined
     const now = performance.now()
     // The bound holds for callers that join, too: a load must not be older than what is known.
-    const recent =
-      now < this.#timeline.confirmedUntil || now < flight.startedAt + this.#settings.sync.maxStaleness
+    const recent = now < this.#timeline.confirmedUntil || now < flight.currentUntil
     return recent && flight.generation === this.#timeline.generation ? flight : undefined
   }
 
-  #tooOld(flight: Flight, knew: number): boolean {
-    if (flight.tags.length === 0 || knew <= flight.knows) return false
-    return this.#timeline.lastOf(flight.tags) > flight.knows
+  /** Rule 4 for tags: what the caller knew when it joined counts, and the flight's tags are known only now. */
+  #tooOld(flight: Flight, lastTagged: number, generation: number): boolean {
+    if (flight.tags.length === 0 || lastTagged <= flight.knows) return false
+    const timeline = this.#timeline
+    if (timeline.generation !== generation || !timeline.remembers(flight.knows)) return true
+    return timeline.lastOf(flight.tags) > flight.knows
   }
 
   #stale(value: unknown): unknown {
@@ -252,7 +257,7 @@ export class ReadThrough {
     const giveUp = flight.startedAt + plan.freshness.timeout
     let atLeast = 0
     for (;;) {
-      const { generation } = this.#timeline
+      const { generation, confirmedUntil } = this.#timeline
       const sent = performance.now()
       let reading: Reading
       let envelope: Envelope | undefined
@@ -266,7 +271,9 @@ export class ReadThrough {
       } catch {
         return undefined
       }
-      const arrival = { reading, fence: flight.fence, generation, sent, knows }
+      // Judged by what is known of another epoch, or of no epoch at all, a value means nothing: ask again.
+      if (this.#timeline.generation !== generation && performance.now() < giveUp) continue
+      const arrival = { reading, fence: flight.fence, generation, confirmedUntil, sent, knows }
       if (reading.state === 'fresh') {
         if (envelope && refused === 0) {
           flight.tags = envelope.tags
@@ -356,9 +363,9 @@ export class ReadThrough {
         clearTimeout(soft)
       }
       const ttl = ttlOf(loaded.value, plan.freshness, loaded.ttl)
-      const sent = performance.now()
+      const freshUntil = performance.now() + ttl
       if (await this.#fill(flight, fleet, token, epoch, encoded, ttl, plan)) {
-        this.#keep(flight, loaded.value, sent + ttl, sent)
+        this.#keep(flight, loaded.value, freshUntil)
       }
       return loaded
     } finally {
@@ -395,16 +402,16 @@ export class ReadThrough {
 
   /** Without the fleet. */
   async #alone<T>(flight: Flight, load: Loader<T>, plan: Plan): Promise<unknown> {
-    const began = performance.now()
     const loaded = await this.#run(flight, load, plan)
     const ttl = ttlOf(loaded.value, plan.freshness, loaded.ttl)
-    this.#keep(flight, loaded.value, performance.now() + ttl, began)
+    this.#keep(flight, loaded.value, performance.now() + ttl)
     return loaded.value
   }
 
   async #run<T>(flight: Flight, load: Loader<T>, plan: Plan): Promise<Loaded> {
     flight.knows = this.#timeline.applied
     flight.generation = this.#timeline.generation
+    flight.currentUntil = performance.now() + this.#settings.sync.maxStaleness
     const { timeout, errorBackoff } = plan.freshness
     let ttl: number | undefined
     using limit = deadline(timeout, timedOut, this.#closing)
@@ -431,12 +438,12 @@ export class ReadThrough {
     }
   }
 
-  #keep(flight: Flight, value: unknown, freshUntil: number, current: number): void {
+  #keep(flight: Flight, value: unknown, freshUntil: number): void {
     if (flight.fence.voided) return
     this.#memory.set(flight.key, {
       value,
       freshUntil,
-      currentUntil: current + this.#settings.sync.maxStaleness,
+      currentUntil: flight.currentUntil,
       generation: flight.generation,
       tags: flight.tags,
       knows: flight.knows,
@@ -444,12 +451,13 @@ export class ReadThrough {
   }
 
   #keepRead(key: string, envelope: Envelope, arrival: Arrival): void {
-    const { reading, fence, generation, sent, knows } = arrival
+    const { reading, fence, generation, confirmedUntil, sent, knows } = arrival
     if (fence.voided) return
     this.#memory.set(key, {
       value: envelope.value,
       freshUntil: sent + (envelope.expires - reading.now),
-      currentUntil: sent + this.#settings.sync.maxStaleness,
+      // What Redis holds is as recent as what this process knows of tags and epochs, no more.
+      currentUntil: confirmedUntil,
       generation,
       tags: envelope.tags,
       knows: Math.max(knows, envelope.seq),

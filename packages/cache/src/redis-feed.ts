@@ -88,7 +88,7 @@ export class RedisFeed {
   }
 
   /** Carries out a write in Redis and announces it. Rejects when Redis did not answer: the outcome is then open. */
-  async write(write: Write): Promise<number> {
+  async write(write: Write): Promise<void> {
     const { client } = this.#tier
     const touched = write.kind === 'tags' || write.kind === 'clear' ? [] : write.names
     const tags = write.kind === 'tags' ? write.names : []
@@ -105,9 +105,24 @@ export class RedisFeed {
       [...touch, channel, message, salt(), this.#settings.log, tags.length, MARKER_TTL, begin],
     )
     const [epoch, seq] = reply as [string, number]
-    if (epoch !== this.#timeline.epoch) this.#timeline.restart(epoch, seq)
-    else if (seq === this.#timeline.applied + 1) this.#timeline.applied = seq
-    return seq
+    if (epoch !== this.#timeline.epoch) {
+      await this.#follow(epoch)
+      return
+    }
+    this.#apply({ origin: this.origin, kind: write.kind, names: write.names }, seq)
+    if (seq === this.#timeline.applied + 1) this.#timeline.applied = seq
+    else if (seq > this.#timeline.applied) void this.confirm()
+  }
+
+  /**
+   * A write met another epoch, an older or a newer one: only SYNC, of which one runs at a time, can tell. Until
+   * then nothing counts. The first may have been sent before the write.
+   */
+  async #follow(epoch: string): Promise<void> {
+    const timeline = this.#timeline
+    timeline.flush()
+    timeline.confirmedUntil = Number.NEGATIVE_INFINITY
+    if (!(await this.confirm()) || timeline.epoch !== epoch) await this.confirm()
   }
 
   /** The last invalidation of any of these tags, asked of Redis; creates markers that are missing. */
@@ -119,8 +134,10 @@ export class RedisFeed {
       ...number[],
     ]
     const last = Math.max(0, ...markers)
-    if (epoch !== this.#timeline.epoch || last > this.#timeline.applied) await this.confirm()
-    return last
+    const sameEpoch = epoch === this.#timeline.epoch
+    if (!sameEpoch || last > this.#timeline.applied) await this.confirm()
+    // Sequences of another epoch compare with nothing this process has.
+    return sameEpoch ? last : Number.MAX_SAFE_INTEGER
   }
 
   /**

@@ -96,7 +96,7 @@ describe('no read is older than maxStaleness after an invalidation reached Redis
       await warm(pair)
       await change(pair)
       await server.restart({ data })
-      await expectNoStaleReads(pair, 1_500)
+      await expectNoStaleReads(pair, 700)
     })
   }
 

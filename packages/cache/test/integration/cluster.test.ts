@@ -86,7 +86,7 @@ describe('a cache on Redis Cluster', () => {
       const namespace = `cays:cache:{${pair.writer.name}@1}`
       const key = `cays:cache:{${pair.writer.name}@1:${pair.key}}`
       await servers.failover({ of: of === 'key' ? key : namespace, lagging: () => change(pair) })
-      await expectNoStaleReads(pair, 2_000)
+      await expectNoStaleReads(pair, 1_000)
     })
   }
 })

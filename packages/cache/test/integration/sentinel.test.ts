@@ -35,7 +35,7 @@ describe('a cache behind Sentinel', () => {
       await using pair = startPair(one, two)
       await warm(pair)
       await servers.failover({ cause, lagging: () => change(pair) })
-      await expectNoStaleReads(pair, 2_000)
+      await expectNoStaleReads(pair, 1_000)
       await until('both are in use', () =>
         [pair.writer, pair.reader].every((cache) => cache.health().status === 'ok'),
       )

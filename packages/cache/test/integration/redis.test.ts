@@ -1,0 +1,256 @@
+import { type StandaloneRedis, startRedis } from '@cays/testkit'
+import { Redis } from 'ioredis'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { type Cache, type CacheOptions, createCache } from '../../src/index.ts'
+import { pause, until } from '../fleet.ts'
+
+let server: StandaloneRedis
+let redis: Redis
+let serial = 0
+
+beforeAll(async () => {
+  server = await startRedis()
+  redis = new Redis(server.url)
+})
+
+afterAll(async () => {
+  redis?.disconnect()
+  await server?.close()
+})
+
+/** Two processes' caches of one name. */
+function two(options: Partial<CacheOptions> = {}): { a: Cache; b: Cache } & AsyncDisposable {
+  const common = { name: `redis${++serial}`, redis, ttl: '1h', jitter: 0, ...options } as const
+  const a = createCache(common)
+  const b = createCache(common)
+  return {
+    a,
+    b,
+    [Symbol.asyncDispose]: async () => {
+      await Promise.all([a.close(), b.close()])
+    },
+  }
+}
+
+const never = () => Promise.reject(new Error('must not load'))
+
+describe('the second tier', () => {
+  it('gives a value the types it had, on a miss, from memory and from Redis', async () => {
+    await using caches = two()
+    const value = {
+      at: new Date(0),
+      map: new Map([[1n, new Set([undefined])]]),
+      bytes: new Uint8Array([1, 2]),
+      error: new TypeError('e'),
+      missing: undefined,
+    }
+    const miss = await caches.a.getOrSet('k', () => value)
+    const memory = await caches.a.getOrSet('k', never)
+    const fromRedis = await caches.b.getOrSet('k', never)
+    for (const got of [miss, memory, fromRedis]) expect(got).toStrictEqual(value)
+    expect(fromRedis).not.toBe(value)
+  })
+
+  it('keeps undefined and null as values', async () => {
+    await using caches = two()
+    const load = vi.fn(async () => undefined)
+    await caches.a.getOrSet('k', load)
+    await caches.b.getOrSet('k', load)
+    expect(load).toHaveBeenCalledTimes(1)
+    expect((await caches.b.getMany(['k', 'other'])).has('k')).toBe(true)
+  })
+
+  it('keeps its own time: what is left of the ttl is left in the other process', async () => {
+    await using caches = two({ ttl: 400 })
+    await caches.a.set('k', 1)
+    await pause(250)
+    expect(await caches.b.get('k')).toBe(1)
+    expect(caches.b.peek('k')).toBe(1)
+    await pause(160)
+    expect(caches.b.peek('k')).toBeUndefined()
+    expect(await redis.exists(`cays:cache:{${caches.a.name}@1:k}`)).toBe(0)
+  })
+
+  it('serves stale values of other processes while one of them loads', async () => {
+    await using caches = two({ ttl: 50, staleWhileRevalidate: '1m' })
+    await caches.a.set('k', 'old')
+    await pause(60)
+    const load = vi.fn(async () => {
+      await pause(100)
+      return 'new'
+    })
+    const reads = await Promise.all([caches.a.getOrSet('k', load), caches.b.getOrSet('k', load)])
+    expect(reads).toEqual(['old', 'old'])
+    await until('the new value is there', async () => (await caches.b.getOrSet('k', load)) === 'new')
+    expect(load.mock.calls.length).toBeLessThanOrEqual(2)
+  })
+
+  it('serves a value within grace of another process when the loader fails', async () => {
+    await using caches = two({ ttl: 50, grace: '1m' })
+    await caches.a.set('k', 'old')
+    await pause(60)
+    expect(await caches.b.getOrSet('k', () => Promise.reject(new Error('down')))).toBe('old')
+  })
+
+  it('fetches many keys in one round trip', async () => {
+    await using caches = two()
+    await Promise.all(Array.from({ length: 100 }, (_, i) => caches.a.set(`k${i}`, i)))
+    await caches.b.get('warm')
+    const evalsha = vi.spyOn(redis, 'evalsha')
+    try {
+      const found = await caches.b.getMany(Array.from({ length: 100 }, (_, i) => `k${i}`))
+      expect([...found.values()]).toEqual(Array.from({ length: 100 }, (_, i) => i))
+      const reads = evalsha.mock.calls.filter(([, keys]) => Number(keys) === 100)
+      expect(reads).toHaveLength(1)
+    } finally {
+      evalsha.mockRestore()
+    }
+  })
+
+  it('loads what nobody has in one call, also when several processes ask', async () => {
+    await using caches = two()
+    const asked: string[] = []
+    const loadMany = async (keys: readonly string[]) => {
+      asked.push(...keys)
+      await pause(50)
+      return keys.map((key) => key.toUpperCase())
+    }
+    const values = await Promise.all([
+      caches.a.getOrSetMany(['x', 'y', 'z'], loadMany),
+      caches.b.getOrSetMany(['x', 'y', 'z'], loadMany),
+    ])
+    expect(values).toEqual([
+      ['X', 'Y', 'Z'],
+      ['X', 'Y', 'Z'],
+    ])
+    expect(asked.sort()).toEqual(['x', 'y', 'z'])
+  })
+
+  it('keeps a value too large for Redis in memory only', async () => {
+    await using caches = two({ l2: { maxEntryBytes: 1000 } })
+    const big = 'x'.repeat(2000)
+    expect(await caches.a.getOrSet('loaded', () => big)).toBe(big)
+    await caches.a.set('set', big)
+    expect([caches.a.peek('loaded'), caches.a.peek('set')]).toEqual([big, big])
+    expect(await caches.b.get('loaded')).toBeUndefined()
+    expect(await caches.b.get('set')).toBeUndefined()
+  })
+
+  it('says so when a value cannot keep its type, and holds up nobody', async () => {
+    await using caches = two()
+    class User {}
+    await expect(caches.a.getOrSet('k', () => new User())).rejects.toMatchObject({ code: 'CACHE_ERR_VALUE' })
+    expect(await caches.b.getOrSet('k', () => 'plain')).toBe('plain')
+    await expect(caches.a.set('k', () => {})).rejects.toMatchObject({ code: 'CACHE_ERR_VALUE' })
+  })
+
+  it('tells keys apart that Redis cannot', async () => {
+    await using caches = two()
+    await caches.a.set('a\ud800', 1)
+    expect(await caches.b.get('a\ud801')).toBeUndefined()
+    expect(await caches.b.getOrSet('a\ud801', () => 2)).toBe(2)
+  })
+
+  it('shares nothing between versions and names', async () => {
+    await using one = createCache({ name: 'versioned', version: 1, redis })
+    await using next = createCache({ name: 'versioned', version: 2, redis })
+    await one.set('k', 1)
+    expect(await next.get('k')).toBeUndefined()
+  })
+
+  it('survives a flush of the scripts', async () => {
+    await using caches = two()
+    await caches.a.set('k', 1)
+    await server.flushScripts()
+    expect(await caches.b.get('k')).toBe(1)
+    expect(await caches.b.invalidate('k')).toBe('fleet')
+  })
+
+  it('keeps the newest of sets made in several processes', async () => {
+    await using caches = two({ sync: { maxStaleness: 200 } })
+    for (let i = 0; i < 50; i++) {
+      await Promise.all([caches.a.set('k', `a${i}`), caches.b.set('k', `b${i}`)])
+    }
+    await pause(200)
+    const [a, b] = await Promise.all([caches.a.get('k'), caches.b.get('k')])
+    expect(a).toBe(b)
+  })
+
+  it('sends nothing to Redis while nobody uses it', async () => {
+    await using caches = two({ sync: { maxStaleness: 100 } })
+    await caches.a.set('k', 1)
+    await pause(300)
+    const evalsha = vi.spyOn(redis, 'evalsha')
+    await pause(400)
+    expect(evalsha).not.toHaveBeenCalled()
+    evalsha.mockRestore()
+  })
+
+  it('holds a lease for longer than it lasts, as long as the loader runs', async () => {
+    await using caches = two({ l2: { lease: 150 } })
+    const load = vi.fn(async () => {
+      await pause(600)
+      return 1
+    })
+    const values = await Promise.all([caches.a.getOrSet('k', load), caches.b.getOrSet('k', load)])
+    expect(values).toEqual([1, 1])
+    expect(load).toHaveBeenCalledTimes(1)
+  })
+
+  it('tells other processes of a failed load, for as long as the back-off lasts', async () => {
+    await using caches = two({ errorBackoff: 150 })
+    await expect(caches.a.getOrSet('k', () => Promise.reject(new Error('down')))).rejects.toThrow('down')
+    await expect(caches.b.getOrSet('k', () => 1)).rejects.toMatchObject({
+      code: 'CACHE_ERR_LOAD_BACKOFF',
+      retryable: true,
+    })
+    await pause(160)
+    expect(await caches.b.getOrSet('k', () => 1)).toBe(1)
+  })
+
+  it('works with no more rights than it names', async () => {
+    const commands = [
+      'evalsha',
+      'eval',
+      'get',
+      'set',
+      'del',
+      'exists',
+      'setrange',
+      'pexpire',
+      'pttl',
+      'persist',
+    ]
+    const more = ['hset', 'hmget', 'hincrby', 'xadd', 'xrange', 'publish', 'subscribe', 'time', 'info']
+    const connection = ['hello', 'client', 'ping', 'auth']
+    await server.acl(
+      'cache',
+      'on',
+      '>secret',
+      '~cays:cache:*',
+      '&cays:cache:*',
+      '-@all',
+      ...[...commands, ...more, ...connection].map((command) => `+${command}`),
+    )
+    const url = new URL(server.url)
+    const limited = new Redis({
+      port: Number(url.port),
+      username: 'cache',
+      password: 'secret',
+      enableReadyCheck: false,
+    })
+    await using cache = createCache({ name: 'limited', redis: limited })
+    await using other = createCache({ name: 'limited', redis })
+    expect(await cache.getOrSet('k', () => 1, { tags: ['t'] })).toBe(1)
+    expect(await other.get('k')).toBe(1)
+    await until('pub/sub is up', () => cache.health().redis?.subscribed === true)
+    expect(await cache.set('s', 1)).toBe('fleet')
+    expect(await cache.expire('s')).toBe('fleet')
+    expect(await cache.invalidate('s')).toBe('fleet')
+    expect(await cache.invalidateTags('t')).toBe('fleet')
+    expect(await cache.getMany(['k', 's'])).toEqual(new Map())
+    expect(await cache.clear()).toBe('fleet')
+    expect(cache.health().redis?.lastError).toBeUndefined()
+    limited.disconnect()
+  })
+})

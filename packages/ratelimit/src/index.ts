@@ -7,6 +7,8 @@ export {
   slidingWindow,
   tokenBucket,
 } from './algorithms.ts'
+export type { ConcurrencyLimiter, ConcurrencyOptions, EnterOptions, Slot } from './concurrency.ts'
+export { concurrency } from './concurrency.ts'
 export { createRateLimiter } from './create-rate-limiter.ts'
 export type { Decision, DecisionSource, DenialReason, PolicyDecision } from './decision.ts'
 export type { LimitErrorCode } from './errors.ts'

@@ -126,13 +126,14 @@ export class MemoryStore {
     const { kernel, calendar } = slot.policy[INTERNALS]
     const limit = entry.override ?? slot.parameters
     const full = now + kernel.timeToFull(entry, now, limit, calendar ? windowsOf(slot, now) : [])
+    const kept = entry.dies > 0
     entry.dies = Math.max(full, entry.blocked, entry.override ? entry.overrideEnds : 0)
+    if (kept) return
     let table = this.#tables.get(slot.suffix)
     if (!table) {
       table = new Map()
       this.#tables.set(slot.suffix, table)
     }
-    if (table.get(subject) === entry) return
     table.set(subject, entry)
     if (table.size > this.#options.max) evict(table, now)
   }

@@ -19,7 +19,7 @@ local now = clock[1] * 1000000 + clock[2]
 local shapes = cjson.decode(ARGV[1])
 local order = ARGV[2]
 local floor, ceil, min, max, huge = math.floor, math.ceil, math.min, math.max, math.huge
-local pack, unpackd = struct.pack, struct.unpack
+local pack, unpackd, byte, call = struct.pack, struct.unpack, string.byte, redis.call
 local DEBT, QUOTA_DEBT, MARGIN = 10, 3, 1000
 local raw = #order > 0 and redis.call('MGET', unpack(KEYS)) or {}
 local entries, touched, reply, size = {}, {}, { now }, 1
@@ -33,11 +33,11 @@ local function load(i, code)
   local key = KEYS[i]
   local e = entries[key]
   if e then return e end
-  e = { key = key, code = code, a = 0, b = 0, c = 0, blocked = 0, ends = 0 }
+  e = { key = key, code = code, a = 0, b = 0, c = 0, blocked = 0, ends = 0, touched = false }
   entries[key] = e
   local value = raw[i]
   if code == 5 then
-    value = redis.call('LINDEX', key, 0)
+    value = call('LINDEX', key, 0)
     e.stored = value
   end
   if not value then return e end
@@ -117,10 +117,10 @@ local function refresh(e, policy, l)
     e.a = start
   else
     if e.b > now then
-      local ahead, all = e.b - now, redis.call('LRANGE', e.key, 1, -1)
+      local ahead, all = e.b - now, call('LRANGE', e.key, 1, -1)
       for i = 1, #all do
         local at, cost = unpackd('<dd', all[i])
-        redis.call('LSET', e.key, i, pack('<dd', at - ahead, cost))
+        call('LSET', e.key, i, pack('<dd', at - ahead, cost))
       end
       e.b = now
       touch(e, policy, l)
@@ -128,7 +128,7 @@ local function refresh(e, policy, l)
     local expired, last = 0, nil
     repeat
       last = expired
-      local chunk = redis.call('LRANGE', e.key, expired + 1, expired + 16)
+      local chunk = call('LRANGE', e.key, expired + 1, expired + 16)
       for i = 1, #chunk do
         local at, cost = unpackd('<dd', chunk[i])
         if at > now - l[2] then break end
@@ -137,8 +137,8 @@ local function refresh(e, policy, l)
       end
     until expired < last + 16
     if expired > 0 then
-      redis.call('LTRIM', e.key, expired, -1)
-      redis.call('LSET', e.key, 0, header(e))
+      call('LTRIM', e.key, expired, -1)
+      call('LSET', e.key, 0, header(e))
       touch(e, policy, l)
     end
   end
@@ -159,7 +159,7 @@ local function wait(e, policy, l, cost)
   if code == 3 then return boundary(policy[5], e.b, ceil(excess / cap)) - now end
   local from = 1
   while true do
-    local chunk = redis.call('LRANGE', e.key, from, from + 63)
+    local chunk = call('LRANGE', e.key, from, from + 63)
     for i = 1, #chunk do
       local at, held = unpackd('<dd', chunk[i])
       excess = excess - held
@@ -179,9 +179,9 @@ local function charge(e, policy, l)
   elseif code == 5 then
     cost = min(cost, max(0, DEBT * cap - e.a))
     if cost > 0 then
-      if not e.stored then redis.call('RPUSH', e.key, '') end
+      if not e.stored then call('RPUSH', e.key, '') end
       e.stored = true
-      redis.call('RPUSH', e.key, pack('<dd', now, cost))
+      call('RPUSH', e.key, pack('<dd', now, cost))
       e.a, e.b = e.a + cost, now
     end
   elseif code == 3 then
@@ -215,17 +215,17 @@ local function refund(e, policy, l)
     if mark then
       local back, entry = min(cost, mark[4]), pack('<dd', mark[1], mark[4])
       if back < mark[4] then
-        if redis.call('LINSERT', e.key, 'BEFORE', entry, pack('<dd', mark[1], mark[4] - back)) <= 0 then
+        if call('LINSERT', e.key, 'BEFORE', entry, pack('<dd', mark[1], mark[4] - back)) <= 0 then
           return
         end
       end
-      if redis.call('LREM', e.key, 1, entry) > 0 then e.a = e.a - back end
+      if call('LREM', e.key, 1, entry) > 0 then e.a = e.a - back end
       return
     end
     while cost > 0 and e.a > 0 do
-      local at, held = unpackd('<dd', redis.call('RPOP', e.key))
+      local at, held = unpackd('<dd', call('RPOP', e.key))
       local back = min(cost, held)
-      if back < held then redis.call('RPUSH', e.key, pack('<dd', at, held - back)) end
+      if back < held then call('RPUSH', e.key, pack('<dd', at, held - back)) end
       e.a, cost = e.a - back, cost - back
     end
   else
@@ -261,7 +261,7 @@ local function apply(e, policy, l, mode, argument, granted, fits)
     e.ends = now + argument
     refresh(e, policy, e.limit or policy[4])
   elseif mode == 7 then
-    if e.code == 5 then redis.call('DEL', e.key) end
+    if e.code == 5 then call('DEL', e.key) end
     e.a, e.b, e.c, e.blocked, e.stored = 0, 0, 0, 0, nil
     refresh(e, policy, l)
   else
@@ -273,13 +273,15 @@ end
 local function answer(e, policy, wait, paced)
   local own = e.limit or e.blocked > now
   push((wait == 0 and 1 or 0) + (e.blocked > now and 2 or 0) + (e.limit and 4 or 0))
-  if e.code == 4 then
+  if e.code == 1 then
+    push(e.a)
+  elseif e.code == 4 then
     push(e.a)
     push(e.b)
     push(e.c)
   else
     push(e.a)
-    if e.code ~= 1 then push(e.b) end
+    push(e.b)
     if e.code == 5 then push(wait == huge and -1 or wait) end
   end
   if paced and e.code ~= 5 then push(wait == huge and -1 or wait) end
@@ -298,11 +300,11 @@ for s = 1, #shapes do
   end
 end
 
-local base = 0
+local base, set, waits = 0, {}, {}
 for d = 1, #order do
-  local shape = shapes[string.byte(order, d) - 47]
+  local shape = shapes[byte(order, d) - 47]
   local mode, argument, policies = shape[1], shape[2], shape[3]
-  local set, waits, longest, blocked = {}, {}, 0, false
+  local longest, blocked = 0, false
   for k = 1, #policies do
     local policy = policies[k]
     local e = load(base + k, policy[1])
@@ -329,12 +331,12 @@ for i = 1, #touched do
   local e = touched[i]
   local life = max(time_to_full(e), e.blocked - now, e.limit and e.ends - now or 0)
   if life <= 0 then
-    redis.call('DEL', e.key)
+    call('DEL', e.key)
   elseif e.code == 5 then
-    if e.stored then redis.call('LSET', e.key, 0, header(e)) else redis.call('RPUSH', e.key, header(e)) end
-    redis.call('PEXPIRE', e.key, ceil(life / 1000) + MARGIN)
+    if e.stored then call('LSET', e.key, 0, header(e)) else call('RPUSH', e.key, header(e)) end
+    call('PEXPIRE', e.key, ceil(life / 1000) + MARGIN)
   else
-    redis.call('SET', e.key, header(e), 'PX', ceil(life / 1000) + MARGIN)
+    call('SET', e.key, header(e), 'PX', ceil(life / 1000) + MARGIN)
   end
 end
 return reply

@@ -23,7 +23,7 @@ beforeAll(async () => {
   // A user who may do no more than the README lists. Connecting itself needs HELLO and the like.
   const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
   const section = readme.slice(readme.indexOf('## Redis commands'), readme.indexOf('## Compatibility'))
-  const commands = [...section.matchAll(/`([A-Z ]+)`/g)].flatMap(([, names = '']) => names.split(' '))
+  const commands = [...section.matchAll(/`([A-Z\s]+)`/g)].flatMap(([, names = '']) => names.split(/\s+/))
   const rules = commands.map((command) => `+${command.toLowerCase()}`)
   await server.acl('app', 'on', '>secret', '~model*', '~clock:*', '-@all', '+@connection', '+info', ...rules)
   redis = new Redis(server.url, { username: 'app', password: 'secret' })

@@ -11,12 +11,13 @@ export interface RequestTrace {
   /** Milliseconds. */
   readonly took: number
   readonly cache: 'l1' | 'l2' | 'load' | 'stale' | null
-  /** Which database answered: `primary`, `replica-1` … */
+  /** Which database servers answered, by the names of {@link DatabaseStatus}. */
   readonly databases: readonly string[]
   readonly limited: boolean
 }
 
 export interface DatabaseStatus {
+  /** Stays with the server when roles change: `db-1`, `db-2` … */
   readonly name: string
   readonly role: 'primary' | 'replica' | 'unknown'
   readonly up: boolean

@@ -20,7 +20,9 @@ const schema = z.object({
   REPLICA_URLS: list.default([]),
   /** Without it sessions, limits and rooms live in this process: one node only. */
   REDIS_URL: z.url().optional(),
-  S3_ENDPOINT: z.url(),
+  R2_ACCOUNT_ID: z.string().regex(/^[\w-]{1,64}$/),
+  /** Only where the bucket is not Cloudflare's own. */
+  S3_ENDPOINT: z.url().optional(),
   S3_BUCKET: z.string().min(3).default('harbour-private'),
   S3_ACCESS_KEY_ID: z.string().min(1),
   S3_SECRET_ACCESS_KEY: z.string().min(1),
@@ -30,6 +32,10 @@ const schema = z.object({
   TRUSTED_PROXIES: z.coerce.number().int().min(0).max(5).default(0),
   /** Milliseconds between "not ready any more" and the last request. */
   DRAIN_NOTICE: z.coerce.number().int().min(0).max(60_000).default(5_000),
+  /** Internal URLs of the other nodes, for the page that shows the whole system. */
+  PEERS: list.default([]),
+  /** Where the demo's stack takes orders to break things; set by `npm start` alone. */
+  DEMO_CONTROL_URL: z.url().optional(),
   LOG_LEVEL: z.enum(['silent', 'error', 'warn', 'info', 'debug']).default('info'),
 })
 
@@ -42,6 +48,7 @@ export interface Config {
   readonly replicaUrls: readonly string[]
   readonly redisUrl: string | undefined
   readonly bucket: {
+    readonly accountId: string
     readonly endpoint: string
     readonly name: string
     readonly accessKeyId: string
@@ -50,6 +57,8 @@ export interface Config {
   readonly secret: string
   readonly trustedProxies: number
   readonly drainNotice: number
+  readonly peers: readonly string[]
+  readonly demo: { readonly url: string; readonly secret: string } | undefined
   readonly logLevel: 'silent' | 'error' | 'warn' | 'info' | 'debug'
   /** Cookies travel over TLS alone, except on a machine's own loopback. */
   readonly secureCookies: boolean
@@ -72,7 +81,8 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     replicaUrls: env.REPLICA_URLS,
     redisUrl: env.REDIS_URL,
     bucket: {
-      endpoint: env.S3_ENDPOINT,
+      accountId: env.R2_ACCOUNT_ID,
+      endpoint: env.S3_ENDPOINT ?? `https://${env.R2_ACCOUNT_ID}.r2.cloudflarestorage.com`,
       name: env.S3_BUCKET,
       accessKeyId: env.S3_ACCESS_KEY_ID,
       secretAccessKey: env.S3_SECRET_ACCESS_KEY,
@@ -80,6 +90,8 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     secret: env.APP_SECRET,
     trustedProxies: env.TRUSTED_PROXIES,
     drainNotice: env.DRAIN_NOTICE,
+    peers: env.PEERS,
+    demo: env.DEMO_CONTROL_URL ? { url: env.DEMO_CONTROL_URL, secret: env.APP_SECRET } : undefined,
     logLevel: env.LOG_LEVEL,
     secureCookies: env.APP_ORIGINS.some((origin) => origin.startsWith('https:')),
   }

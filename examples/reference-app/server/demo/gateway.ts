@@ -18,7 +18,7 @@ export interface Gateway {
   readonly url: string
   readonly port: number
   /** Replaces the nodes behind the gateway; a node that restarts comes back under another port. */
-  setTargets(targets: readonly GatewayTarget[]): void
+  setTargets(targets: readonly GatewayTarget[]): Promise<void>
   close(): Promise<void>
 }
 
@@ -132,7 +132,10 @@ export async function startGateway(targets: readonly GatewayTarget[], port = 0):
   return {
     url: `http://localhost:${address.port}`,
     port: address.port,
-    setTargets,
+    async setTargets(next) {
+      setTargets(next)
+      await probe()
+    },
     async close() {
       clearInterval(prober)
       for (const socket of sockets) socket.destroy()

@@ -1,5 +1,5 @@
-import type { Pool } from 'pg'
 import { COUNT_CAP, type JobPage, type JobSearch, type JobSummary, PAGE_SIZE } from '../../contract/job.ts'
+import type { Queryable } from '../database/queryable.ts'
 import { type JobRow, SUMMARY_COLUMNS, summaryOf } from './job-rows.ts'
 
 /**
@@ -9,7 +9,7 @@ import { type JobRow, SUMMARY_COLUMNS, summaryOf } from './job-rows.ts'
  * whole table. So the search runs in two stages: a probe through the text index, stopped at the count cap,
  * says how many there are; few hits are then sorted, and only for many the date index is walked.
  */
-export async function searchJobs(db: Pick<Pool, 'query'>, search: JobSearch): Promise<JobPage> {
+export async function searchJobs(db: Queryable, search: JobSearch): Promise<JobPage> {
   const where = conditions(search)
   const matching = `select id, posted_at from jobs where ${where.sql} limit ${COUNT_CAP + 1}`
   const probe = await db.query<{ hits: number }>(

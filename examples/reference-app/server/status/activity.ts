@@ -1,51 +1,87 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { randomUUID } from 'node:crypto'
+import { subscribe, tracingChannel, unsubscribe } from 'node:diagnostics_channel'
 import type { RequestHandler } from 'express'
-import type { RequestTrace } from '../../contract/status.ts'
+import type { NodeStatus, RequestTrace } from '../../contract/status.ts'
+
+type CacheTier = NonNullable<RequestTrace['cache']>
 
 /** What one request did underneath, collected while it runs. */
-export interface RequestNotes {
-  cache: RequestTrace['cache']
+interface RequestNotes {
+  cache: CacheTier | null
   readonly databases: Set<string>
   limited: boolean
 }
 
-const RECENT = 30
-
 /** The recent requests of one node and what each of them touched: what `/status` draws. */
-export interface Activity {
+export interface Activity extends Disposable {
   readonly middleware: RequestHandler
-  /** The notes of the request that runs now, if one does. */
-  notes(): RequestNotes | undefined
   recent(): readonly RequestTrace[]
-  readonly counts: {
-    readonly l1: number
-    readonly l2: number
-    readonly load: number
-    readonly stale: number
-    readonly allowed: number
-    readonly denied: number
-  }
-  countCache(tier: 'l1' | 'l2' | 'load' | 'stale'): void
+  readonly cache: NodeStatus['cache']
+  readonly limiter: NodeStatus['limiter']
+  /** The limiter decided about the request that runs now. */
   countDecision(allowed: boolean): void
 }
 
-export function createActivity(node: string): Activity {
+export interface ActivityOptions {
+  readonly node: string
+  /** The name to show for a database server, by `host:port`. */
+  readonly databaseName: (server: string) => string
+}
+
+const RECENT = 30
+
+const TIERS: Readonly<Record<string, CacheTier>> = {
+  memory: 'l1',
+  redis: 'l2',
+  loaded: 'load',
+  stale: 'stale',
+}
+
+/** Listens to what the packages say of themselves and keeps, per request, which of it belonged to it. */
+export function createActivity(options: ActivityOptions): Activity {
+  const { node, databaseName } = options
   const current = new AsyncLocalStorage<RequestNotes>()
   const recent: RequestTrace[] = []
-  const counts = { l1: 0, l2: 0, load: 0, stale: 0, allowed: 0, denied: 0 }
-  return {
-    counts,
-    notes: () => current.getStore(),
-    recent: () => recent.toReversed(),
-    countCache(tier) {
-      counts[tier]++
+  const cache = { l1: 0, l2: 0, load: 0, stale: 0 }
+  const limiter = { allowed: 0, denied: 0 }
+
+  const onRead = (message: unknown) => {
+    const { attributes } = message as { readonly attributes: Readonly<Record<string, unknown>> }
+    const tier = TIERS[String(attributes['cache.result'])]
+    if (!tier) return
+    cache[tier]++
+    const notes = current.getStore()
+    // The slowest tier that a request needed tells most about it.
+    if (notes && notes.cache !== 'load') notes.cache = tier
+  }
+
+  const askedBy = new WeakMap<object, RequestNotes>()
+  const queries = {
+    start(message: object) {
       const notes = current.getStore()
-      // The slowest tier a request needed tells most about it.
-      if (notes && notes.cache !== 'load') notes.cache = tier
+      if (notes) askedBy.set(message, notes)
     },
+    asyncEnd(message: object) {
+      const { attributes } = message as { readonly attributes: Readonly<Record<string, unknown>> }
+      const address = attributes['server.address']
+      if (address)
+        askedBy.get(message)?.databases.add(databaseName(`${address}:${attributes['server.port']}`))
+    },
+    end() {},
+    asyncStart() {},
+    error() {},
+  }
+
+  subscribe('cays:cache:read', onRead)
+  tracingChannel('cays:db-router:query').subscribe(queries)
+
+  return {
+    cache,
+    limiter,
+    recent: () => [...recent].reverse(),
     countDecision(allowed) {
-      counts[allowed ? 'allowed' : 'denied']++
+      limiter[allowed ? 'allowed' : 'denied']++
       const notes = current.getStore()
       if (notes && !allowed) notes.limited = true
     },
@@ -53,13 +89,15 @@ export function createActivity(node: string): Activity {
       const started = performance.now()
       const notes: RequestNotes = { cache: null, databases: new Set(), limited: false }
       res.once('finish', () => {
-        // Route patterns only: a real path may carry ids, and unknown paths come from anyone.
-        if (!req.route) return
+        // The pattern and never the path, which may carry ids or anything a stranger typed; the page that
+        // shows this asks every second and would fill it with itself.
+        const route = notes.limited ? 'any' : (req.route as { readonly path?: string } | undefined)?.path
+        if (!route || route.startsWith('/status')) return
         recent.push({
           id: randomUUID(),
           at: new Date().toISOString(),
           node,
-          route: `${req.method} ${req.baseUrl}${req.route.path}`,
+          route: `${req.method} ${route}`,
           status: res.statusCode,
           took: Math.round((performance.now() - started) * 10) / 10,
           cache: notes.cache,
@@ -69,6 +107,10 @@ export function createActivity(node: string): Activity {
         if (recent.length > RECENT) recent.shift()
       })
       current.run(notes, next)
+    },
+    [Symbol.dispose]() {
+      unsubscribe('cays:cache:read', onRead)
+      tracingChannel('cays:db-router:query').unsubscribe(queries)
     },
   }
 }

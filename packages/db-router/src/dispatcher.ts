@@ -69,9 +69,19 @@ export class Dispatcher {
     return statement.calls.length === 0 || this.#parts.catalog.harmless(statement.calls, statement.unknown)
   }
 
-  async run(request: Request, session: Session): Promise<QueryResult> {
+  /** `done` is called when the statement is over, however it ends. */
+  run(request: Request, session: Session, done?: () => void): Promise<QueryResult> {
     const trace: Trace = { server: undefined, reason: '', attempts: 0 }
-    if (!QUERY_CHANNEL.active) return await this.#run(request, session, trace)
+    if (!QUERY_CHANNEL.active) return this.#run(request, session, trace, done)
+    return this.#traced(request, session, trace, done)
+  }
+
+  async #traced(
+    request: Request,
+    session: Session,
+    trace: Trace,
+    done: (() => void) | undefined,
+  ): Promise<QueryResult> {
     const operation = {
       instance: this.#parts.settings.name,
       attributes: { 'db.system.name': 'postgresql' } as Record<string, string | number | boolean>,
@@ -79,7 +89,7 @@ export class Dispatcher {
     }
     return await QUERY_CHANNEL.trace(operation, async () => {
       try {
-        return await this.#run(request, session, trace)
+        return await this.#run(request, session, trace, done)
       } catch (error) {
         operation.outcome = (error as { outcome?: string } | null)?.outcome ?? 'error'
         throw error
@@ -96,7 +106,20 @@ export class Dispatcher {
     })
   }
 
-  async #run(request: Request, session: Session, trace: Trace): Promise<QueryResult> {
+  async #run(
+    request: Request,
+    session: Session,
+    trace: Trace,
+    done: (() => void) | undefined,
+  ): Promise<QueryResult> {
+    try {
+      return await this.#attempt(request, session, trace)
+    } finally {
+      done?.()
+    }
+  }
+
+  async #attempt(request: Request, session: Session, trace: Trace): Promise<QueryResult> {
     const { settings, topology } = this.#parts
     const statement = request.text === undefined ? undefined : this.statement(request.text)
     if (statement) refuseTransactionControl(statement)
@@ -225,7 +248,8 @@ export class Dispatcher {
 
   #aborted(request: Request, failure: Failure, server: Server, read: boolean, session: Session): unknown {
     const reason: unknown = request.signal?.reason
-    if (failure.kind === 'lost' && !read) {
+    const { single } = this.statement(request.text ?? '')
+    if (!read && (failure.kind === 'lost' || (failure.kind === 'statement' && !single))) {
       session.wrote()
       return unknownOutcome(reason, server, 1)
     }

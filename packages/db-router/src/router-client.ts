@@ -198,7 +198,8 @@ export class RouterClient extends EventEmitter {
       if (error instanceof Error) Error.captureStackTrace(error)
       const lost = isServerError(error) ? isFatal(error) : server.isDead(client) || !sent
       if (!lost) {
-        if (codeOf(error) === READ_ONLY_TRANSACTION && onPrimary) topology.demoted(server)
+        // The transaction may have been declared read-only; if it is the server, a probe will tell.
+        if (codeOf(error) === READ_ONLY_TRANSACTION && onPrimary) topology.suspect(server, false)
         throw withOutcome(error, statement.single || inside ? 'rolled-back' : 'unknown', server.name)
       }
       topology.suspect(server, false)

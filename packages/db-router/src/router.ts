@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { EventEmitter } from 'node:events'
+import { messageOf } from '@cays/core/error'
 import { Lifecycle } from '@cays/core/lifecycle'
 import type pg from 'pg'
 import type { PoolClient, QueryResult, Submittable } from 'pg'
@@ -81,6 +82,8 @@ export interface SessionHandle {
 
 /** Inside `transaction`: one connection, all statements between BEGIN and COMMIT. */
 export type TransactionClient = Pick<PoolClient, 'query'>
+
+const QUERY_OPTIONS = optionReader('query')
 
 /** See {@link createRouter}. */
 export class Router extends RoutedPool implements AsyncDisposable {
@@ -238,22 +241,23 @@ export class Router extends RoutedPool implements AsyncDisposable {
     return this.close()
   }
 
-  async #run(
+  #run(
     given: string | Readonly<Record<string, unknown>>,
     values: readonly unknown[] | undefined,
     route: Route,
   ): Promise<QueryResult> {
-    const leave = this.#lifecycle.enter()
+    let leave: (() => void) | undefined
     try {
-      return await this.#dispatch(this.#request(given, values, route))
-    } finally {
-      leave()
+      leave = this.#lifecycle.enter()
+      const request = this.#request(given, values, route)
+      const session = this.#ambient.getStore() ?? this.#process
+      if (request.timeout === undefined) return this.#dispatcher.run(request, session, leave)
+      const done = leave
+      return withTimeout(request, (limited) => this.#dispatcher.run(limited, session, done))
+    } catch (error) {
+      leave?.()
+      return Promise.reject(error)
     }
-  }
-
-  async #dispatch(request: Request): Promise<QueryResult> {
-    const session = this.#ambient.getStore() ?? this.#process
-    return await withTimeout(request, (limited) => this.#dispatcher.run(limited, session))
   }
 
   #request(
@@ -264,7 +268,7 @@ export class Router extends RoutedPool implements AsyncDisposable {
     if (typeof given !== 'string' && (typeof given !== 'object' || given === null)) {
       throw new UsageError('DB_ERR_USAGE', 'query: pass a text or a query object')
     }
-    return readRequest(given, values, this.#settings, route, optionReader('query'))
+    return readRequest(given, values, this.#settings, route, QUERY_OPTIONS)
   }
 
   /** Query objects such as cursors and streams: one server, never repeated. */
@@ -402,7 +406,14 @@ export class Router extends RoutedPool implements AsyncDisposable {
         attributes: { ...addressOf(server), 'cays.role': server.role, 'cays.health': server.health },
       })
     }
-    this.emit('topology', this.#report(server))
+    try {
+      this.emit('topology', this.#report(server))
+    } catch (error) {
+      // A listener's mistake must not stop the watch over the servers.
+      process.emitWarning(`a listener of 'topology' threw: ${messageOf(error)}`, {
+        type: 'CaysListenerError',
+      })
+    }
   }
 
   #gauge(server: Server): void {

@@ -85,7 +85,7 @@ export class Topology {
     return this.#primary
   }
 
-  /** The highest timeline seen on any server or in any bookmark. */
+  /** The highest timeline seen on any server. */
   get timeline(): number {
     return this.#timeline
   }
@@ -114,12 +114,9 @@ export class Topology {
     await this.#firstRound
   }
 
-  /** A server on a higher timeline exists, says somebody who can be trusted. */
+  /** Somebody has seen a higher timeline: all servers are asked again, for only they can say so. */
   heardOf(timeline: number): void {
-    if (timeline <= this.#timeline) return
-    this.#timeline = timeline
-    this.#elect()
-    this.#wakeAll()
+    if (timeline > this.#timeline) this.#wakeAll()
   }
 
   /** The present primary, or the next one within what is left of the buffer window. Rejects with a typed error. */

@@ -22,6 +22,9 @@ export interface TransactionOptions {
 
 const ISOLATIONS: readonly Isolation[] = ['read committed', 'repeatable read', 'serializable']
 
+/** Connections of a pool that may turn out to be dead before one is not. */
+const STALE_CONNECTIONS = 3
+
 const RETRIED = new Set(['40001', '40P01', 'DB_ERR_CONNECTION_LOST', READ_ONLY_TRANSACTION])
 
 export interface TransactionPlan {
@@ -55,10 +58,15 @@ export async function runTransaction<T>(
 ): Promise<T> {
   for (let attempt = 0; ; attempt++) {
     plan.signal?.throwIfAborted()
+    let begun = false
     try {
-      return await once(plan, connect(), work)
+      return await once(plan, connect(), work, () => {
+        begun = true
+      })
     } catch (error) {
-      if (attempt >= plan.retry || !mayRunAgain(error)) throw error
+      // Before BEGIN was answered nothing has run, so a connection that was dead already costs no retry.
+      const allowed = begun ? plan.retry : Math.max(plan.retry, STALE_CONNECTIONS)
+      if (attempt >= allowed || !mayRunAgain(error)) throw error
       await delay(backoff(attempt, { base: 10, cap: 500 }), { signal: plan.signal })
     }
   }
@@ -68,9 +76,11 @@ async function once<T>(
   plan: TransactionPlan,
   client: RouterClient,
   work: (client: RouterClient) => Promise<T>,
+  begun: () => void,
 ): Promise<T> {
   try {
     await client.query({ text: plan.begin, ...(plan.signal ? { signal: plan.signal } : {}) })
+    begun()
     let result: T
     try {
       result = await work(client)

@@ -58,8 +58,11 @@ export function findCommand(name) {
   return candidates.find((path) => existsSync(path))
 }
 
-export function missingParts() {
-  return parts.filter(({ commands }) => !commands.every((choice) => [choice].flat().some(findCommand)))
+export function missingParts(names = parts.map(({ name }) => name)) {
+  return parts.filter(
+    ({ name, commands }) =>
+      names.includes(name) && !commands.every((choice) => [choice].flat().some(findCommand)),
+  )
 }
 
 /** The one command that installs what is missing on this machine, for a person to type. */
@@ -79,8 +82,8 @@ export function installCommand(missing, { root = process.getuid?.() === 0 } = {}
  * Installs missing parts with apt where that needs no question: as root on a Debian-like system. Their
  * services are neither started nor enabled, so no default port is taken. Answers what is still missing.
  */
-export async function installParts(log = () => {}) {
-  const missing = missingParts()
+export async function installParts(log = () => {}, names = undefined) {
+  const missing = missingParts(names)
   if (missing.length === 0 || process.getuid?.() !== 0 || !findCommand('apt-get')) return missing
   const packages = missing.flatMap(({ apt }) => apt)
   log(`installing ${packages.join(' ')}`)
@@ -97,7 +100,7 @@ export async function installParts(log = () => {}) {
       if (code !== 0) log(`${part.name} could not be installed: ${output.trim().split('\n').at(-1)}`)
     }
   })
-  const stillMissing = missingParts()
+  const stillMissing = missingParts(names)
   const added = missing.filter((part) => !stillMissing.includes(part))
   const services = added.flatMap((part) => part.services ?? [])
   if (services.length > 0 && findCommand('systemctl')) await run('systemctl', ['disable', ...services])

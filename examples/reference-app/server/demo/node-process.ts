@@ -59,6 +59,8 @@ export function nodeProcess(options: NodeProcessOptions): NodeProcess {
         env: {
           PATH: process.env.PATH,
           HOME: process.env.HOME,
+          // The lock file pins an SDK that runs here; its notice about later ones would greet every visitor.
+          AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true',
           ...environment,
           NODE_NAME: name,
           PORT: String(port),

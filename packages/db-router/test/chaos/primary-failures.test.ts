@@ -1,5 +1,5 @@
 import { type FaultProxy, type PostgresCluster, startFaultProxy, startPostgres } from '@cays/testkit'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import {
   createRouter,
   OutcomeUnknownError,
@@ -24,21 +24,50 @@ async function router(options: Partial<RouterOptions> = {}): Promise<Router> {
   return made
 }
 
+let shared: PostgresCluster
+
+beforeAll(async () => {
+  shared = await prepared()
+})
+
 beforeEach(async () => {
-  cluster = await startPostgres({ replicas: 2 })
-  await cluster.primary.sql('create table ledger (id int primary key)')
-  await cluster.waitForCatchup()
-  proxies = (await Promise.all(
-    cluster.nodes.map((node) => startFaultProxy(node.url)),
-  )) as unknown as typeof proxies
-  db = await router()
+  await use(shared)
 })
 
 afterEach(async () => {
   await Promise.all(open.splice(0).map((made) => made.close()))
   await Promise.all(proxies.map((proxy) => proxy.close()))
-  await cluster.close()
+  if (cluster !== shared) {
+    await cluster.close()
+    return
+  }
+  if (shared.primary.state !== 'running') await shared.primary.start()
+  await shared.primary.sql('truncate ledger')
 })
+
+afterAll(() => shared?.close())
+
+async function prepared(): Promise<PostgresCluster> {
+  const made = await startPostgres({ replicas: 2 })
+  await made.primary.sql('create table ledger (id int primary key)')
+  await made.waitForCatchup()
+  return made
+}
+
+async function use(made: PostgresCluster) {
+  cluster = made
+  proxies = (await Promise.all(
+    cluster.nodes.map((node) => startFaultProxy(node.url)),
+  )) as unknown as typeof proxies
+  db = await router()
+}
+
+/** For tests after which nothing is as it was. */
+async function useOwnCluster() {
+  await Promise.all(open.splice(0).map((made) => made.close()))
+  await Promise.all(proxies.map((proxy) => proxy.close()))
+  await use(await prepared())
+}
 
 async function ids(): Promise<number[]> {
   return (await cluster.primary.sql('select id from ledger order by id')).map((row) => Number(row.id))
@@ -119,6 +148,7 @@ test('more waiting writes than the buffer holds are refused at once', async () =
 })
 
 test('writes follow a promoted replica, and none is lost that was acknowledged after it', async () => {
+  await useOwnCluster()
   await cluster.synchronous({ count: 1 })
   const writes = writer(db)
   await expect.poll(() => writes.acknowledged.length).toBeGreaterThan(5)
@@ -145,6 +175,7 @@ test('writes follow a promoted replica, and none is lost that was acknowledged a
 })
 
 test('of two primaries the one on the higher timeline gets the writes', async () => {
+  await useOwnCluster()
   const old = cluster.primary
   await cluster.failover({ old: 'keep' })
   await expect
@@ -156,6 +187,7 @@ test('of two primaries the one on the higher timeline gets the writes', async ()
 })
 
 test('a former primary that comes back as a replica serves reads and gets no writes', async () => {
+  await useOwnCluster()
   const old = cluster.primary
   const promoted = await cluster.failover({ old: 'stop' })
   await db.query(INSERT, [1])
@@ -216,6 +248,7 @@ test('a transaction cut off before COMMIT rolled back, and runs again where allo
 })
 
 test('a primary whose line goes dead is left; what was sent there ends as unknown, what was not runs later', async () => {
+  await useOwnCluster()
   const brief = await router({ buffer: { window: '3s' } })
   await brief.query(INSERT, [0])
   proxies[0].set({ blackhole: true })

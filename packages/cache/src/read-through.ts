@@ -13,6 +13,7 @@ import type { Entry, MemoryTier } from './memory-tier.ts'
 import type { Settings } from './options.ts'
 import { type LoadContext, type Loader, type Plan, staleFor, ttlOf } from './plan.ts'
 import type { Reading } from './redis-tier.ts'
+import { LOADS } from './telemetry.ts'
 import type { Timeline } from './timeline.ts'
 
 export type Outcome = 'redis' | 'loaded' | 'stale' | 'failed'
@@ -426,10 +427,14 @@ export class ReadThrough {
       },
     }
     try {
-      const value: unknown = await raceAbort(
-        Promise.resolve().then(() => load(context)),
-        limit.signal,
-      )
+      const work = async (): Promise<unknown> =>
+        await raceAbort(
+          run(() => load(context)),
+          limit.signal,
+        )
+      const value = await (LOADS.active
+        ? LOADS.trace({ instance: this.#settings.name, attributes: {} }, work)
+        : work())
       this.#observe('loaded')
       return { value, ttl }
     } catch (error) {
@@ -475,6 +480,12 @@ export class ReadThrough {
     if (last > this.#timeline.applied) await fleet.feed.confirm()
     return last
   }
+}
+
+/** What the loader throws at once is a rejection like any other. */
+async function run<T>(load: () => T | PromiseLike<T>): Promise<T> {
+  await undefined
+  return await load()
 }
 
 function timedOut(): CacheLoadError {

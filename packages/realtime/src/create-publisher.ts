@@ -60,7 +60,7 @@ export function createPublisher<C extends Contract = Contract>(options: Publishe
     ? redisBroker({ redis, prefix: base.prefix, timeout: base.timeout, heartbeat: 5_000 })
     : memoryBroker(undefined)
   const queue = new PublishQueue(broker, { capacity })
-  const publisher = new RoomPublisher(broker, queue, base.idempotencyWindow)
+  const publisher = new RoomPublisher(broker, queue, base)
   const life = new Lifecycle({
     closed: () => new RealtimeError('REALTIME_ERR_CLOSED', 'the publisher was closed; create a new one'),
   })

@@ -29,6 +29,7 @@ import type { DrainOptions, Realtime, RealtimeEvents } from './realtime-types.ts
 import { redisBroker } from './redis-broker.ts'
 import { RoomPublisher } from './room-publisher.ts'
 import { type RoomAddress, RoomRegistry } from './room-registry.ts'
+import { CONNECTIONS } from './telemetry.ts'
 import { attachUpgrade } from './upgrade.ts'
 
 const SERVER_OPTIONS = [
@@ -97,7 +98,7 @@ export function createRealtime<C extends Contract = Contract, Who extends Identi
   const node = randomBytes(6).toString('base64url')
   const events = new Events<RealtimeEvents>()
   const registry = new RoomRegistry(options.contract, base, reader, [...rules.keys()])
-  const rooms = new NodeRooms({ checkInterval, linger: 10_000 })
+  const rooms = new NodeRooms({ instance: base.name, checkInterval, linger: 10_000 })
   const { redis } = options
   const broker: Broker = redis
     ? redisBroker({
@@ -109,7 +110,7 @@ export function createRealtime<C extends Contract = Contract, Who extends Identi
       })
     : memoryBroker(rooms.events)
   rooms.use(broker)
-  const publisher = new RoomPublisher(broker, new PublishQueue(broker, { capacity }), base.idempotencyWindow)
+  const publisher = new RoomPublisher(broker, new PublishQueue(broker, { capacity }), base)
   const methods = new Methods(options.contract)
   const connections = new Connections<Who>()
   const life = new Lifecycle({
@@ -133,6 +134,7 @@ export function createRealtime<C extends Contract = Contract, Who extends Identi
       const userId = connection.who?.userId
       const known = userId !== undefined && connections.ofUser(userId).has(connection)
       connections.remove(connection)
+      count()
       if (known) events.emit('disconnected', { connection: connection.id, userId })
     },
     match: (room) => registry.match(room),
@@ -146,9 +148,15 @@ export function createRealtime<C extends Contract = Contract, Who extends Identi
     tell: (error) => methods.tell(error, (where, thrown) => events.emit('failed', { where, error: thrown })),
   }
 
+  function count(): void {
+    if (!CONNECTIONS.active) return
+    CONNECTIONS.publish({ instance: base.name, attributes: {}, value: connections.size })
+  }
+
   function opened(socket: WebSocket, stream: Duplex, request: IncomingMessage): void {
     const connection = new Connection<Who>(host, socket, stream, request)
     connections.add(connection)
+    count()
     if (life.state !== 'open') connection.close(CLOSE.restart)
     else if (draining) connection.close(CLOSE.tryLater, '100')
     else if (connections.size > limits.connections || connections.handshakes > limits.handshakes) {

@@ -4,6 +4,7 @@ import type { Broker, EpochEnd, HistorySpec, Slice } from './broker.ts'
 import { encodeFrames } from './frame.ts'
 import { branchOf, isShared } from './position.ts'
 import { type GapReason, type Position, RECOVERED } from './protocol.ts'
+import { GAPS, REPAIRS, STALLS } from './telemetry.ts'
 
 /*
  * One room as one node sees it: the heart of delivery.
@@ -50,6 +51,8 @@ export interface NodeRoomOptions {
   readonly wire: string
   readonly spec: HistorySpec
   readonly broker: Broker
+  /** The node's name in telemetry. */
+  readonly instance: string
   /** Asks for a flush at the end of this turn of the event loop. */
   readonly dirty: (room: NodeRoom) => void
   /** For the node's own rooms: gets each text in order; no frames are built without sockets. */
@@ -297,13 +300,20 @@ export class NodeRoom {
       this.#base = start + 1
       this.#floor = trimmed || after === 0 ? this.#base : 1
       this.#epoch = slice.epoch
-      if (known.epoch !== '') this.#pending.push(this.#gap(lost ? 'lost' : 'trimmed', start))
+      if (known.epoch !== '') {
+        const reason = lost ? 'lost' : 'trimmed'
+        this.#pending.push(this.#gap(reason, start))
+        if (GAPS.active) GAPS.publish({ instance: this.#options.instance, attributes: { reason } })
+      }
     } else if (slice.epoch !== this.#epoch) {
       this.#epoch = slice.epoch
       this.#pending.push(this.#epochChange())
     }
     this.flush()
     this.#touched = Date.now()
+    if (known.epoch !== '' && slice.texts.length > 0 && REPAIRS.active) {
+      REPAIRS.publish({ instance: this.#options.instance, attributes: {} })
+    }
     this.#accept(slice.epoch, slice.first, slice.texts)
   }
 
@@ -357,6 +367,7 @@ export class NodeRoom {
           subscription.member.write(frame)
           continue
         }
+        if (STALLS.active) STALLS.publish({ instance: this.#options.instance, attributes: {} })
         subscription.live = false
         subscription.cursor = this.#flushed
         subscription.epoch = this.#flushedEpoch

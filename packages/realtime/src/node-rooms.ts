@@ -2,6 +2,8 @@ import type { Broker, BrokerEvents, HistorySpec } from './broker.ts'
 import { NodeRoom } from './node-room.ts'
 
 export interface NodeRoomsOptions {
+  /** The node's name in telemetry. */
+  readonly instance: string
   /** Milliseconds between two looks at the end of each room's history: finds a loss nothing else shows. */
   readonly checkInterval: number
   /** Milliseconds a room without sockets stays subscribed, for those about to come back. */
@@ -59,7 +61,8 @@ export class NodeRooms {
     let entry = this.#entries.get(key)
     if (!entry) {
       const dirty = (room: NodeRoom) => this.#schedule(room)
-      const room = new NodeRoom({ key, wire, spec, broker, dirty, ...(listener && { listener }) })
+      const { instance } = this.#options
+      const room = new NodeRoom({ key, wire, spec, broker, instance, dirty, ...(listener && { listener }) })
       entry = { room, holds: 0, timer: undefined }
       this.#entries.set(key, entry)
     }

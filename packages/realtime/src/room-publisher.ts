@@ -1,9 +1,11 @@
 import type { Broker } from './broker.ts'
-import type { Contract, EventInput, EventName, RoomParams, RoomPattern } from './contract.ts'
+import type { EventInput, EventName, RoomParams } from './contract.ts'
 import { RealtimeError } from './errors.ts'
+import type { ResolvedBase } from './options.ts'
 import type { Position } from './protocol.ts'
 import type { PublishQueue } from './publish-queue.ts'
-import { encodeEvent, type RoomAddress, type RoomRegistry } from './room-registry.ts'
+import { type EncodedEvent, encodeEvent, type RoomAddress } from './room-registry.ts'
+import { PUBLISHES } from './telemetry.ts'
 
 export interface PublishOptions {
   /**
@@ -31,13 +33,6 @@ export interface PublishingRoom<Events> {
   position(): Promise<Position>
 }
 
-export interface Publishing<C extends Contract> {
-  room<Pattern extends RoomPattern<C>>(
-    pattern: Pattern,
-    ...params: ParamsArgument<Pattern>
-  ): PublishingRoom<C['rooms'][Pattern]>
-}
-
 /** Parameters are left out for a pattern that has none. */
 export type ParamsArgument<Pattern extends string> = string extends Pattern
   ? [params?: Readonly<Record<string, string | number>>]
@@ -52,12 +47,12 @@ const MAX_KEY = 256
 export class RoomPublisher {
   readonly #broker: Broker
   readonly #queue: PublishQueue
-  readonly #window: number
+  readonly #base: Pick<ResolvedBase, 'idempotencyWindow' | 'name'>
 
-  constructor(broker: Broker, queue: PublishQueue, window: number) {
+  constructor(broker: Broker, queue: PublishQueue, base: Pick<ResolvedBase, 'idempotencyWindow' | 'name'>) {
     this.#broker = broker
     this.#queue = queue
-    this.#window = window
+    this.#base = base
   }
 
   async publish(
@@ -72,6 +67,14 @@ export class RoomPublisher {
     }
     const encoded = await encodeEvent(address.contract, event, data)
     signal?.throwIfAborted()
+    const work = () => this.#store(address, encoded, options)
+    if (!PUBLISHES.active) return await work()
+    const attributes = { ephemeral: encoded.ephemeral }
+    return await PUBLISHES.trace({ instance: this.#base.name, attributes }, work)
+  }
+
+  async #store(address: RoomAddress, encoded: EncodedEvent, options: PublishOptions): Promise<Position> {
+    const { idempotencyKey, signal } = options
     if (encoded.ephemeral) {
       await this.#broker.send(address.key, encoded.text)
       return { epoch: '', offset: 0 }
@@ -79,7 +82,7 @@ export class RoomPublisher {
     const item =
       idempotencyKey === undefined
         ? { text: encoded.text, key: this.#queue.uniqueKey(), window: RETRY_WINDOW }
-        : { text: encoded.text, key: `k:${idempotencyKey}`, window: this.#window }
+        : { text: encoded.text, key: `k:${idempotencyKey}`, window: this.#base.idempotencyWindow }
     return await this.#queue.publish(address.key, address.spec, item, signal)
   }
 
@@ -95,14 +98,4 @@ export class RoomPublisher {
       position: () => this.position(address),
     }
   }
-}
-
-/** Publishing by pattern, for createRealtime and createPublisher alike. */
-export function publishingRoom(
-  publisher: RoomPublisher,
-  registry: RoomRegistry,
-  pattern: string,
-  params: Readonly<Record<string, unknown>> | undefined,
-): PublishingRoom<never> {
-  return publisher.bind(registry.address(pattern, params))
 }

@@ -33,7 +33,7 @@ export interface ExpressRateLimitOptions<Name extends string = string>
  */
 export function expressRateLimit<Name extends string>(
   limiter: RateLimiter<Name>,
-  options: ExpressRateLimitOptions<Name> = {},
+  options: ExpressRateLimitOptions<NoInfer<Name>> = {},
 ): RequestHandler {
   const reader = new OptionReader(
     'expressRateLimit',

@@ -20,7 +20,7 @@ export interface FetchRateLimitOptions<Name extends string = string>
  */
 export function fetchRateLimit<Name extends string, Rest extends readonly unknown[]>(
   limiter: RateLimiter<Name>,
-  options: FetchRateLimitOptions<Name>,
+  options: FetchRateLimitOptions<NoInfer<Name>>,
   handler: (request: Request, ...rest: Rest) => Response | Promise<Response>,
 ): (request: Request, ...rest: Rest) => Promise<Response> {
   const reader = new OptionReader(

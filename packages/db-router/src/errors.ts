@@ -68,6 +68,7 @@ export const DB_ERRORS = {
   },
 } as const satisfies ErrorTable
 
+/** A code of {@link DB_ERRORS}. */
 export type DbErrorCode = keyof typeof DB_ERRORS
 
 /**
@@ -79,6 +80,7 @@ export type DbErrorCode = keyof typeof DB_ERRORS
  */
 export type Outcome = 'not-executed' | 'rolled-back' | 'unknown'
 
+/** What an error says besides its code. */
 export interface RouterErrorOptions {
   readonly cause?: unknown
   readonly outcome?: Outcome

@@ -2,6 +2,7 @@ import type { Duration } from '@cays/core/duration'
 import { optionReader } from './options.ts'
 import type { Router, SessionHandle } from './router.ts'
 
+/** The cookie that carries the bookmark. */
 export interface MiddlewareOptions {
   /** Name of the cookie that carries the bookmark. @default 'cays_bookmark' */
   readonly cookie?: string
@@ -22,10 +23,13 @@ export interface MiddlewareRequest {
 /** What the middleware uses of a response; Node's and Express's fit. */
 export interface MiddlewareResponse {
   readonly headersSent: boolean
+  /** Adds a header beside those of the same name. */
   appendHeader(name: string, value: string): unknown
+  /** Called, by Node too, right before the headers are sent. */
   writeHead: (...parameters: never[]) => unknown
 }
 
+/** Fits Express, Connect and a `node:http` handler. */
 export type Middleware = (
   request: MiddlewareRequest,
   response: MiddlewareResponse,

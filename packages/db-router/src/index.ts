@@ -1,5 +1,5 @@
 export { createRouter } from './create-router.ts'
-export type { DbErrorCode, Outcome } from './errors.ts'
+export type { DbErrorCode, Outcome, RouterErrorOptions } from './errors.ts'
 export {
   DB_ERRORS,
   OutcomeUnknownError,
@@ -8,8 +8,19 @@ export {
   UnavailableError,
   UsageError,
 } from './errors.ts'
-export type { Middleware, MiddlewareOptions } from './express.ts'
-export type { Consistency, Route, RouterOptions } from './options.ts'
+export type { Middleware, MiddlewareOptions, MiddlewareRequest, MiddlewareResponse } from './express.ts'
+export type {
+  BookmarkOptions,
+  BufferOptions,
+  Consistency,
+  FallbackOptions,
+  FunctionOptions,
+  HealthOptions,
+  Route,
+  RouterOptions,
+  ServerOptions,
+  WaitOptions,
+} from './options.ts'
 export type { RoutedQueryConfig, StatementOptions } from './request.ts'
 export type {
   Explanation,
@@ -20,4 +31,5 @@ export type {
   SessionOptions,
   TransactionClient,
 } from './router.ts'
+export type { Health, Role } from './server.ts'
 export type { Isolation, TransactionOptions } from './transaction.ts'

@@ -8,6 +8,7 @@ export type Consistency = 'strong' | 'session' | 'bounded' | 'eventual'
 /** Where a statement may run: decided by its text, or as the caller says. */
 export type Route = 'auto' | 'primary' | 'replica'
 
+/** One Postgres server. */
 export interface ServerOptions {
   /** `postgres://user@host:port/database`, of one server: not of a load balancer, whose answers prove nothing. */
   readonly url: string
@@ -15,6 +16,7 @@ export interface ServerOptions {
   readonly weight?: number
 }
 
+/** How servers are watched. */
 export interface HealthOptions {
   /** Time between two probes of one server; varied by 10 % so that servers are not probed in step. @default '1s' */
   readonly interval?: Duration
@@ -26,6 +28,7 @@ export interface HealthOptions {
   readonly fall?: number
 }
 
+/** What a read does while no replica has what its session has seen. */
 export interface WaitOptions {
   /** How long a read may wait for a replica to reach what the session has seen. @default 50 */
   readonly budget?: Duration
@@ -33,6 +36,7 @@ export interface WaitOptions {
   readonly otherwise?: 'primary' | 'error'
 }
 
+/** How much of the primary reads may use while no replica can serve them. */
 export interface FallbackOptions {
   /** Share of the primary's connections that reads without a replica may use, 0 to 1. @default 0.5 */
   readonly share?: number
@@ -40,6 +44,7 @@ export interface FallbackOptions {
   readonly queue?: number
 }
 
+/** How statements wait while there is no primary. */
 export interface BufferOptions {
   /** How long statements wait for a primary, counted from the moment it was lost. @default '10s' */
   readonly window?: Duration
@@ -47,6 +52,7 @@ export interface BufferOptions {
   readonly size?: number
 }
 
+/** How bookmarks are signed, and how long they count. */
 export interface BookmarkOptions {
   /** Signs bookmarks, so that clients can carry them: at least 16 characters, the same on every node. */
   readonly secret: string
@@ -54,6 +60,7 @@ export interface BookmarkOptions {
   readonly ttl?: Duration
 }
 
+/** What the router should know of your functions beyond what the database says. */
 export interface FunctionOptions {
   /** Functions of yours that must run on the primary, by name without schema. */
   readonly primary?: readonly string[]
@@ -61,6 +68,7 @@ export interface FunctionOptions {
   readonly replica?: readonly string[]
 }
 
+/** What `createRouter` takes. Times are milliseconds or strings such as `'5s'`. */
 export interface RouterOptions {
   /** The server expected to take writes. Which one really does is observed, not configured. */
   readonly primary: string | ServerOptions

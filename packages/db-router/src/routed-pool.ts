@@ -54,23 +54,29 @@ export class RoutedPool extends pg.Pool {
     })
   }
 
+  /** Runs a query object, such as a stream, on one server and gives it back; never repeated. */
   override query<T extends Submittable>(queryStream: T): T
+  /** Runs a statement and gives its rows as arrays. */
   override query<R extends unknown[] = QueryResultRow[string], I = unknown[]>(
     queryConfig: QueryArrayConfig<I>,
     values?: QueryConfigValues<I>,
   ): Promise<QueryArrayResult<R>>
+  /** Runs a statement where it may run, see `createRouter`; rejects with an error that has an `outcome`. */
   override query<R extends QueryResultRow = QueryResultRow, I = unknown[]>(
     queryTextOrConfig: string | RoutedQueryConfig<I>,
     values?: QueryConfigValues<I>,
   ): Promise<QueryResult<R>>
+  /** The same with a callback. */
   override query<R extends unknown[] = QueryResultRow[string], I = unknown[]>(
     queryConfig: QueryArrayConfig<I>,
     callback: (error: Error, result: QueryArrayResult<R>) => void,
   ): void
+  /** The same with a callback. */
   override query<R extends QueryResultRow = QueryResultRow, I = unknown[]>(
     queryTextOrConfig: string | RoutedQueryConfig<I>,
     callback: (error: Error, result: QueryResult<R>) => void,
   ): void
+  /** The same with a callback. */
   override query<R extends QueryResultRow = QueryResultRow, I = unknown[]>(
     queryText: string,
     values: QueryConfigValues<I>,
@@ -89,7 +95,12 @@ export class RoutedPool extends pg.Pool {
     return undefined
   }
 
+  /**
+   * A client of no server yet: reads are routed one by one until a statement needs a connection of its own (BEGIN,
+   * a write, session state). From there everything runs on that connection, until `release()`.
+   */
   override connect(): Promise<PoolClient>
+  /** The same with a callback. */
   override connect(
     callback: (
       error: Error | undefined,
@@ -113,7 +124,9 @@ export class RoutedPool extends pg.Pool {
     return undefined
   }
 
+  /** Closes the whole router, as `close()` does. */
   override end(): Promise<void>
+  /** The same with a callback. */
   override end(callback: () => void): void
   override end(callback?: () => void): unknown {
     const ending = this.#backend.end()

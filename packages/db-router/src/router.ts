@@ -44,6 +44,7 @@ export interface ServerReport {
   readonly connections: { readonly total: number; readonly idle: number; readonly waiting: number }
 }
 
+/** How the whole is, for a readiness check. */
 export interface HealthReport {
   /** `up`: writes and reads from replicas. `degraded`: something is missing. `down`: no server answers. */
   readonly status: 'up' | 'degraded' | 'down'
@@ -64,6 +65,7 @@ export interface Explanation {
   readonly unknownFunctions: readonly string[]
 }
 
+/** Where a session starts. */
 export interface SessionOptions {
   /** The bookmark of an earlier session, from this process or another. An invalid or old one is ignored. */
   readonly from?: string | undefined
@@ -194,7 +196,10 @@ export class Router extends RoutedPool implements AsyncDisposable {
     return this.#handle(this.#ambient.getStore() ?? this.#process).bookmark()
   }
 
-  /** Express, Connect and plain `node:http` middleware: see {@link sessionMiddleware}. Needs `bookmark.secret`. */
+  /**
+   * Express, Connect and plain `node:http` middleware: each request is a session, and a signed cookie, set only by
+   * requests that wrote, carries it to the same browser's next request on any node. Needs `bookmark.secret`.
+   */
   middleware(options: MiddlewareOptions = {}): Middleware {
     return sessionMiddleware(this, options)
   }
@@ -237,6 +242,7 @@ export class Router extends RoutedPool implements AsyncDisposable {
     return this.#lifecycle.close()
   }
 
+  /** The same as {@link Router.close}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }

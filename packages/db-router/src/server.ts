@@ -4,7 +4,9 @@ import { type Cancellation, cancelBackend } from './cancel-backend.ts'
 import { Failure, isFatal, isServerError } from './failure.ts'
 import { type Position, parseLsn } from './lsn.ts'
 
+/** What a server said it is. */
 export type Role = 'primary' | 'replica' | 'unknown'
+/** Whether a server answers its probes. */
 export type Health = 'up' | 'down' | 'unknown'
 
 /** One statement as the driver takes it. */

@@ -5,8 +5,10 @@ import { codeOf, READ_ONLY_TRANSACTION } from './failure.ts'
 import { optionReader } from './options.ts'
 import type { RouterClient } from './router-client.ts'
 
+/** The isolation levels Postgres tells apart. */
 export type Isolation = 'read committed' | 'repeatable read' | 'serializable'
 
+/** How a transaction runs. */
 export interface TransactionOptions {
   /** @default the database's, `read committed` unless changed */
   readonly isolation?: Isolation

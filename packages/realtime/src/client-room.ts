@@ -12,7 +12,10 @@ export interface MessageMeta {
 }
 
 export interface Gap {
-  /** `trimmed`: the history no longer reaches back far enough; `lost`: the server's storage lost messages. */
+  /**
+   * `trimmed`: the history no longer reaches back far enough. `lost`: the server's storage lost messages; if it
+   * lost everything, some that follow may have been seen before.
+   */
   readonly reason: GapReason
   /** Messages after this position will follow. */
   readonly position: Position

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
-import { open, unlink } from 'node:fs/promises'
+import { open, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { TestkitError } from './errors.ts'
 
@@ -8,6 +8,12 @@ import { TestkitError } from './errors.ts'
 export interface Blob {
   readonly id: string
   readonly size: number
+}
+
+/** A record that is written but not yet in its place. */
+export interface PreparedRecord {
+  readonly place: () => void
+  readonly drop: () => void
 }
 
 const READ_SIZE = 256 * 1024
@@ -98,9 +104,19 @@ export class R2Disk {
 
   /** Puts a record in place in one step, in the same tick. */
   put(path: string, record: unknown): void {
-    const temporary = join(this.root, `${path}.${randomBytes(6).toString('hex')}.tmp`)
+    const temporary = this.#temporary(path)
     writeFileSync(temporary, JSON.stringify(record), { mode: 0o600 })
     renameSync(temporary, join(this.root, path))
+  }
+
+  /** The same in two steps: the slow one first, so that `place` takes no time and can stand behind a check. */
+  async prepare(path: string, record: unknown): Promise<PreparedRecord> {
+    const temporary = this.#temporary(path)
+    await writeFile(temporary, JSON.stringify(record), { mode: 0o600 })
+    return {
+      place: () => renameSync(temporary, join(this.root, path)),
+      drop: () => void unlink(temporary).catch(() => {}),
+    }
   }
 
   /** Removes a record in the same tick. */
@@ -180,6 +196,10 @@ export class R2Disk {
     }
     this.#readers.delete(id)
     if (this.#doomed.delete(id)) unlink(this.#blobPath(id)).catch(() => {})
+  }
+
+  #temporary(path: string): string {
+    return join(this.root, `${path}.${randomBytes(6).toString('hex')}.tmp`)
   }
 
   #blobPath(id: string): string {

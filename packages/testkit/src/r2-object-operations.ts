@@ -33,7 +33,7 @@ export async function putObject(request: R2Request): Promise<R2Reply> {
     checksum: received.checksum,
     parts: undefined,
   }
-  bucket.commit(object, (current) => requireMet(conditions, current))
+  await bucket.commit(object, (current) => requireMet(conditions, current))
   return { status: 200, headers: { etag: quoted(object.etag), ...checksumHeaders(object.checksum) } }
 }
 
@@ -133,7 +133,7 @@ export async function copyObject(request: R2Request): Promise<R2Reply> {
     checksum: copy.checksum,
     parts: undefined,
   }
-  bucket.commit(object, (current) => requireMet(conditions, current))
+  await bucket.commit(object, (current) => requireMet(conditions, current))
   return { status: 200, xml: s3Document('CopyObjectResult', copyResult(object)) }
 }
 

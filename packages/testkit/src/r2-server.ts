@@ -73,7 +73,7 @@ export class EmulatedR2 implements R2Server {
   readonly #faults: R2FaultPlan
   readonly #writeLimit: WriteLimit | undefined
   readonly #events = new Events<{ readonly request: R2Exchange }>()
-  readonly #removeFolder: () => void
+  readonly #removeFolder: () => Promise<void>
   readonly #patience: R2Service['patience']
   readonly #pending = new Set<Promise<void>>()
   #server: Server | undefined
@@ -85,7 +85,7 @@ export class EmulatedR2 implements R2Server {
   constructor(
     settings: R2Settings,
     disk: R2Disk,
-    removeFolder: () => void,
+    removeFolder: () => Promise<void>,
     patience: R2Service['patience'] = PATIENCE,
   ) {
     this.#patience = patience
@@ -231,7 +231,7 @@ export class EmulatedR2 implements R2Server {
     }
     this.#events.clear()
     this.#disk.release()
-    this.#removeFolder()
+    await this.#removeFolder()
   }
 
   #now(): number {

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { Checksum, ChecksumAlgorithm } from './r2-checksum.ts'
 import type { R2CorsRule } from './r2-cors.ts'
-import type { Blob, R2Disk } from './r2-disk.ts'
+import type { Blob, PreparedRecord, R2Disk } from './r2-disk.ts'
 import { S3Error } from './r2-s3-error.ts'
 import { SortedNames } from './r2-sorted-names.ts'
 
@@ -100,7 +100,9 @@ export class R2Store {
   }
 
   delete(name: string): void {
-    if (!this.bucket(name).isEmpty) throw new S3Error('BucketNotEmpty')
+    const bucket = this.bucket(name)
+    if (!bucket.isEmpty) throw new S3Error('BucketNotEmpty')
+    bucket.isDeleted = true
     this.#buckets.delete(name)
     this.disk.dropFolder(`buckets/${name}`)
   }
@@ -119,6 +121,8 @@ export class R2Bucket {
   readonly #uploads = new Map<string, OpenUpload>()
   /** Names of all objects in the order of their UTF-8 bytes. */
   readonly names = new SortedNames()
+  /** Set for the uploads that were under way when the bucket went. */
+  isDeleted = false
   #record: BucketRecord
 
   constructor(name: string, disk: R2Disk, used: Set<string>) {
@@ -166,20 +170,20 @@ export class R2Bucket {
     return object
   }
 
-  /** Publishes an object if `check` accepts what is there now; otherwise removes its blobs and throws. */
-  commit(object: StoredObject, check: (current: StoredObject | undefined) => void): void {
+  /** Publishes an object if `check` accepts what is there at that moment; otherwise removes its blobs and rejects. */
+  async commit(object: StoredObject, check: (current: StoredObject | undefined) => void): Promise<void> {
     const name = nameOf(object.key)
-    const current = this.#objects.get(name)
+    let record: PreparedRecord | undefined
     try {
-      check(current)
-      this.#disk.put(this.#objectPath(name), object)
+      record = await this.#disk.prepare(this.#objectPath(name), object)
+      check(this.#objects.get(name))
+      record.place()
     } catch (error) {
+      record?.drop()
       this.#disk.discard(object.blobs)
-      throw error
+      throw this.isDeleted ? new S3Error('NoSuchBucket') : error
     }
-    this.#objects.set(name, object)
-    if (current === undefined) this.names.add(name)
-    else this.#disk.discard(current.blobs)
+    this.#replace(name, object)
   }
 
   delete(key: string): void {
@@ -243,12 +247,9 @@ export class R2Bucket {
   completeUpload(id: string, object: StoredObject, check: (current: StoredObject | undefined) => void): void {
     const { parts } = this.#open(object.key, id)
     const name = nameOf(object.key)
-    const current = this.#objects.get(name)
-    check(current)
+    check(this.#objects.get(name))
     this.#disk.put(this.#objectPath(name), object)
-    this.#objects.set(name, object)
-    if (current === undefined) this.names.add(name)
-    else this.#disk.discard(current.blobs)
+    this.#replace(name, object)
     this.#uploads.delete(id)
     this.#disk.dropFolder(this.#uploadFolder(id))
     const kept = new Set(object.blobs.map((blob) => blob.id))
@@ -290,6 +291,13 @@ export class R2Bucket {
       open.upload = { ...open.upload, initiated: open.upload.initiated - by }
       this.#disk.put(`${this.#uploadFolder(open.upload.id)}/upload.json`, open.upload)
     }
+  }
+
+  #replace(name: string, object: StoredObject): void {
+    const before = this.#objects.get(name)
+    this.#objects.set(name, object)
+    if (before === undefined) this.names.add(name)
+    else this.#disk.discard(before.blobs)
   }
 
   #open(key: string, id: string): OpenUpload {

@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { superviseFolder } from './guardian.ts'
@@ -24,9 +25,9 @@ export async function startR2(options: R2Options = {}): Promise<R2Server> {
   const settings = readR2Options(options)
   const dir = options.dir === undefined ? mkdtempSync(join(tmpdir(), 'cays-r2-')) : resolve(options.dir)
   const temporary = options.dir === undefined ? superviseFolder(dir) : undefined
-  const removeFolder = () => {
+  const removeFolder = async () => {
     if (temporary === undefined) return
-    rmSync(dir, { recursive: true, force: true })
+    await rm(dir, { recursive: true, force: true })
     temporary[Symbol.dispose]()
   }
   try {
@@ -40,7 +41,7 @@ export async function startR2(options: R2Options = {}): Promise<R2Server> {
       throw error
     }
   } catch (error) {
-    removeFolder()
+    await removeFolder()
     throw error
   }
 }

@@ -226,11 +226,11 @@ describe('payloads', () => {
 })
 
 describe('slow clients', () => {
-  const patience = { base: 300, bytesPerSecond: 1_000_000 }
+  const patience = { base: 300, bytesPerSecond: 100_000_000 }
   let impatient: R2Server
   beforeAll(async () => {
     const disk = new R2Disk(join(r2.dir, '..', `${r2.dir.split('/').at(-1)}-slow`))
-    const removeFolder = () => disk.dropFolder('.')
+    const removeFolder = async () => disk.dropFolder('.')
     const server = new EmulatedR2(readR2Options({ buckets: ['media'] }), disk, removeFolder, patience)
     await server.start()
     impatient = server
@@ -256,6 +256,17 @@ describe('slow clients', () => {
     await expect(ended).resolves.toMatchObject({ operation: 'GetObject', key: 'big' })
     socket.destroy()
   })
+})
+
+test('an upload whose bucket is deleted meanwhile finds no bucket and leaves nothing', async () => {
+  await put('/fleeting', '')
+  const blobs = readdirSync(join(r2.dir, 'blobs')).length
+  using _ = r2.fault({ operation: 'PutObject', bytesPerSecond: 2_000_000 })
+  const upload = put('/fleeting/a', 'x'.repeat(1_000_000))
+  await expect.poll(() => readdirSync(join(r2.dir, 'blobs')).length).toBe(blobs + 1)
+  expect((await exchange(r2, { method: 'DELETE', target: '/fleeting' })).status).toBe(204)
+  expect(codeOf(await upload)).toBe('NoSuchBucket')
+  await expect.poll(() => readdirSync(join(r2.dir, 'blobs')).length).toBe(blobs)
 })
 
 test('a hundred connections that send nothing do not keep others waiting', async () => {

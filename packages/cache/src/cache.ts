@@ -21,6 +21,7 @@ export type CacheEvents = {
   readonly 'redis-up': undefined
 }
 
+/** The state of one cache, for `/healthz` and dashboards. */
 export interface CacheHealth {
   /** `'ok'`, or `'degraded'` while Redis is configured and its last answer failed to come. The cache answers in both. */
   readonly status: 'ok' | 'degraded'
@@ -111,5 +112,6 @@ export interface Cache extends Closeable, EventSource<CacheEvents> {
     options: MemoizeOptions<Args, T>,
   ): Memoized<Args, T>
 
+  /** How the cache is doing, without asking Redis. */
   health(): CacheHealth
 }

@@ -9,9 +9,11 @@ export type { CallKey } from './key.ts'
 /** The cache itself, or where the instance keeps it. */
 export type CacheOf<This> = Cache | ((self: This) => Cache)
 
-type Method<This, Args extends unknown[], Result> = (this: This, ...args: Args) => Result
+/** A method as decorators see it. */
+export type Method<This, Args extends unknown[], Result> = (this: This, ...args: Args) => Result
 
-type MethodDecorator<This, Args extends unknown[], Result> = (
+/** What the decorators here are: they replace a method by one of the same type. */
+export type MethodDecorator<This, Args extends unknown[], Result> = (
   method: Method<This, Args, Result>,
   context: ClassMethodDecoratorContext<This, Method<This, Args, Result>>,
 ) => Method<This, Args, Result>

@@ -38,6 +38,7 @@ export const CACHE_ERRORS = {
   },
 } as const satisfies ErrorTable
 
+/** Codes of {@link CACHE_ERRORS}. */
 export type CacheErrorCode = keyof typeof CACHE_ERRORS
 
 /** Base of this package's errors: branch on `code`. */

@@ -16,8 +16,11 @@ export interface MemoizeOptions<Args extends readonly unknown[], T> extends Fres
 /** A function whose results are cached. */
 export interface Memoized<Args extends readonly unknown[], T> {
   (...args: Args): Promise<T>
+  /** The result in memory if it is fresh, without a promise. */
   peek(...args: Args): T | undefined
+  /** The result of this call is wrong: nobody gets it again. */
   invalidate(...args: Args): Promise<Reach>
+  /** The result of this call is old: the next call computes it anew. */
   expire(...args: Args): Promise<Reach>
   /** Invalidates the results of all calls. */
   clear(): Promise<Reach>

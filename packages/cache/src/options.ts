@@ -23,6 +23,7 @@ export interface FreshnessOptions {
   readonly errorBackoff?: Duration | undefined
 }
 
+/** Bounds of the first tier, in this process. */
 export interface MemoryOptions {
   /** @default 10_000 */
   readonly maxItems?: number | undefined
@@ -30,6 +31,7 @@ export interface MemoryOptions {
   readonly maxBytes?: number | undefined
 }
 
+/** How the second tier uses Redis, and when it leaves it alone. */
 export interface RedisOptions {
   /** First part of every Redis key. @default 'cays:cache' */
   readonly prefix?: string | undefined
@@ -47,6 +49,7 @@ export interface RedisOptions {
   readonly queue?: number | undefined
 }
 
+/** How processes stay in step. */
 export interface SyncOptions {
   /** The bound: no node serves a value this long after an invalidation of it reached Redis. @default '1s' */
   readonly maxStaleness?: Duration | undefined

@@ -11,14 +11,22 @@ export interface RedisClient extends ScriptClient {
   readonly isCluster?: boolean
   /** Opens a second connection, for pub/sub. The cache closes it, and never closes the client it was given. */
   duplicate(): RedisSubscriber
+  /** Called when the client has yet to connect, or waits to reconnect while the cache would use Redis again. */
   connect(): Promise<unknown>
+  /** Connection events. */
   on(event: 'ready' | 'close' | 'end', listener: () => void): unknown
+  /** Ends a subscription made with `on`. */
   off(event: 'ready' | 'close' | 'end', listener: () => void): unknown
 }
 
+/** The cache's own connection for pub/sub, as ioredis makes it. */
 export interface RedisSubscriber {
+  /** Subscribes; ioredis subscribes again by itself after a reconnect. */
   subscribe(channel: string): Promise<unknown>
+  /** Messages of all subscribed channels. */
   on(event: 'message', listener: (channel: string, message: string) => void): unknown
+  /** Connection errors. */
   on(event: 'error', listener: (error: Error) => void): unknown
+  /** Closes the connection, or drops it and connects anew. */
   disconnect(reconnect?: boolean): void
 }

@@ -11,7 +11,11 @@ import {
 } from './options.ts'
 import type { LoadContext, SetOptions } from './plan.ts'
 
-type CallOptions = { readonly signal?: AbortSignal | undefined }
+/** Options of a single read. */
+export type CallOptions = {
+  /** Rejects this caller with `signal.reason`; a load that others share goes on. */
+  readonly signal?: AbortSignal | undefined
+}
 
 export interface SpaceOptions<Id, T> extends FreshnessOptions {
   /** Part of every key: letters, digits, `_ . : -`. */
@@ -31,12 +35,17 @@ export interface SpaceOptions<Id, T> extends FreshnessOptions {
 /** Values of one kind: typed ids in place of string keys, one loader, one policy. */
 export interface Space<Id, T> {
   readonly name: string
+  /** The cached value, or what `load` returns; as `cache.getOrSet`. */
   get(id: Id, options?: CallOptions): Promise<T>
+  /** The value in memory if it is fresh, without a promise. */
   peek(id: Id): T | undefined
   /** One value per id, in the order of the ids: one round trip for all that memory lacks, then the loader. */
   getMany(ids: readonly Id[], options?: CallOptions): Promise<T[]>
+  /** Caches a value you already have; as `cache.set`. */
   set(id: Id, value: T, options?: SetOptions): Promise<Reach>
+  /** The values are wrong: nobody gets them again. */
   invalidate(...ids: readonly Id[]): Promise<Reach>
+  /** The values are old: the next read loads them anew. */
   expire(...ids: readonly Id[]): Promise<Reach>
   /** Invalidates every value of this space. */
   clear(): Promise<Reach>

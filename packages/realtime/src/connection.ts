@@ -368,7 +368,13 @@ export class Connection<Who extends Identity = Identity> implements Member {
     const { signal } = this.#controller
     const rule = this.#host.rule(found.address.pattern)
     const asked = askAccess(rule, this.#who, found.params, room, signal)
-    return await raceDeadline(asked, this.#host.limits.handshakeTimeout, timeout, signal)
+    try {
+      return await raceDeadline(asked, this.#host.limits.handshakeTimeout, timeout, signal)
+    } catch (error) {
+      if (error instanceof RealtimeError) throw error
+      this.#host.failed('authorize', error)
+      throw new RealtimeError('REALTIME_ERR_UNAVAILABLE', 'authorization is not available', { cause: error })
+    }
   }
 
   #find(room: string) {

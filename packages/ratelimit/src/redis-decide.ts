@@ -139,7 +139,6 @@ local function refresh(e, policy, l)
     if expired > 0 then
       call('LTRIM', e.key, expired, -1)
       call('LSET', e.key, 0, header(e))
-      touch(e, policy, l)
     end
   end
 end
@@ -263,7 +262,6 @@ local function apply(e, policy, l, mode, argument, granted, fits)
   elseif mode == 7 then
     if e.code == 5 then call('DEL', e.key) end
     e.a, e.b, e.c, e.blocked, e.stored = 0, 0, 0, 0, nil
-    refresh(e, policy, l)
   else
     return
   end

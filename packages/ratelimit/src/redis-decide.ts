@@ -82,6 +82,7 @@ local function estimate(e, x)
   return e.c * (x - (now - e.a)) / x
 end
 
+-- A state from the future (the clock was set back) is moved to now and kept so, even by a denial.
 local function refresh(e, policy, l)
   local code = e.code
   if code == 1 then
@@ -91,9 +92,13 @@ local function refresh(e, policy, l)
     end
     local ticks = floor(now / l[4]) - floor(e.b / l[4])
     if ticks > 0 then e.a = max(0, e.a - ticks * l[2]) end
+    if e.b > now then touch(e, policy, l) end
     e.b = now
   elseif code == 2 then
-    if e.b > now then e.b = now end
+    if e.b > now then
+      e.b = now
+      touch(e, policy, l)
+    end
     local steps = floor((now - e.b) / l[3])
     if steps > 0 then
       e.a = max(0, e.a - steps * l[2])
@@ -106,6 +111,7 @@ local function refresh(e, policy, l)
       local from = index(windows, e.b)
       e.a = from and max(0, e.a - (4 - from) * l[1]) or 0
     end
+    if e.b > windows[4] then touch(e, policy, l) end
     e.b = windows[4]
     e.a = min(e.a, QUOTA_DEBT * l[1])
   elseif code == 4 then
@@ -114,6 +120,7 @@ local function refresh(e, policy, l)
       e.c = e.a == start - l[2] and e.b or 0
       e.b = 0
     end
+    if e.a > start then touch(e, policy, l) end
     e.a = start
   else
     if e.b > now then

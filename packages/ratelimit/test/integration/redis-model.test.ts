@@ -3,8 +3,11 @@ import { redisScript } from '@cays/core/redis-script'
 import { type StandaloneRedis, startRedis } from '@cays/testkit'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { fixedWindow, gcra, slidingLog, slidingWindow, tokenBucket } from '../../src/index.ts'
+import { MODE } from '../../src/operation.ts'
 import { decideScript } from '../../src/redis-decide.ts'
 import { RedisStore } from '../../src/redis-store.ts'
+import { Shapes } from '../../src/shapes.ts'
 import { playScenario } from '../model/scenario.ts'
 
 const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 1e9))
@@ -59,5 +62,38 @@ describe('the Redis script', () => {
       await store.close()
     }
     expect(compared).toBeGreaterThan(3_000)
+  })
+
+  it('grants nothing when the server clock is set back, and locks nobody out until it has caught up', async () => {
+    const limiter = new RedisStore({
+      client: redis,
+      prefix: 'model-back',
+      partitions: 8,
+      timeout: 5_000,
+      onFailure: () => {},
+      script: clocked,
+    })
+    const shapes = new Shapes({
+      gcra: gcra({ limit: 3, per: '1s' }),
+      step: tokenBucket({ capacity: 3, per: '1s', style: 'interval' }),
+      fixed: fixedWindow({ limit: 3, per: '1s' }),
+      sliding: slidingWindow({ limit: 3, per: '1s' }),
+      log: slidingLog({ limit: 3, per: '1s' }),
+    })
+    const ask = async (at: number, policy: string) => {
+      await clock.mset('clock:s', Math.floor(at / 1_000_000), 'clock:us', at % 1_000_000)
+      const { granted } = await limiter.run(shapes.of(MODE.check, { policies: [policy] }), 'subject')
+      return granted
+    }
+    const start = Date.UTC(2026, 2, 10, 12) * 1_000
+    const back = start - 600_000_000
+    for (const policy of shapes.names) {
+      for (let use = 0; use < 3; use++) expect(await ask(start + use, policy), policy).toBe(true)
+      expect(await ask(start + 3, policy), policy).toBe(false)
+      expect(await ask(back, policy), `${policy}, set back`).toBe(false)
+      expect(await ask(back + 100_000, policy), `${policy}, a little later`).toBe(false)
+      expect(await ask(back + 2_100_000, policy), `${policy}, after its window`).toBe(true)
+    }
+    await limiter.close()
   })
 })

@@ -68,6 +68,30 @@ describe('a limiter with Redis', () => {
     for (const key of keys) expect(await redis.pttl(key), key).toBeGreaterThan(0)
   })
 
+  it('keeps every key at least until its subject is as good as new', async () => {
+    const options = fresh()
+    await using limiter = createRateLimiter({
+      ...options,
+      policies: {
+        gcra: gcra({ limit: 10, per: '1m' }),
+        step: tokenBucket({ capacity: 10, refill: 2, per: '1m', style: 'interval' }),
+        fixed: fixedWindow({ limit: 10, per: '1h' }),
+        sliding: slidingWindow({ limit: 10, per: '1m' }),
+        log: slidingLog({ limit: 10, per: '1m' }),
+        yearly: quota({ limit: 10, period: 'year' }),
+      },
+    })
+    await limiter.check('user:1', { cost: 9 })
+    await limiter.setLimit('user:1', 'gcra', 1)
+    const { policies } = await limiter.peek('user:1')
+    const keys = await redis.keys(`${options.prefix}:{*}:user:1:*`)
+    expect(keys).toHaveLength(6)
+    for (const key of keys) {
+      const name = key.split(':').at(-2) as keyof typeof policies
+      expect(await redis.pttl(key), key).toBeGreaterThanOrEqual((policies[name]?.resetAfter ?? Infinity) - 5)
+    }
+  })
+
   it('answers denials from memory until they end, and asks again after a change', async () => {
     await using limiter = createRateLimiter({
       ...fresh(),

@@ -4,7 +4,7 @@ import express, { type Express, Router } from 'express'
 import helmet from 'helmet'
 import type { Logger } from 'pino'
 import { authenticate } from './auth/authenticate.ts'
-import { healthRoutes } from './http/health.ts'
+import { closeWhenDraining, healthRoutes } from './http/health.ts'
 import { notFound, problemHandler } from './http/problem.ts'
 import { sameOriginWrites } from './http/same-origin.ts'
 import { accountRoutes } from './routes/accounts.ts'
@@ -31,6 +31,7 @@ export function createApp({ services, activity, log, web }: AppParts): Express {
   app.set('trust proxy', config.trustedProxies)
   app.set('query parser', 'simple')
 
+  app.use(closeWhenDraining(readiness))
   app.use(healthRoutes(readiness, () => ({ node: config.name, databases: status.own().databases })))
   app.use(securityHeaders(config.bucket.endpoint))
 

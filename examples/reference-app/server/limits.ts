@@ -1,18 +1,21 @@
+import { createHash } from 'node:crypto'
 import { createRateLimiter, gcra, type RateLimiter, slidingWindow } from '@cays/ratelimit'
 import { expressRateLimit, ipKey } from '@cays/ratelimit/express'
 import type { Request, RequestHandler } from 'express'
 import type { Redis } from 'ioredis'
 import { sessionOf } from './auth/authenticate.ts'
-import { sendProblem } from './http/problem.ts'
+import { HttpProblem, sendProblem } from './http/problem.ts'
 import type { Activity } from './status/activity.ts'
 
-type PolicyName = 'read' | 'write' | 'credentials'
+type PolicyName = 'read' | 'write' | 'credentials' | 'guesses'
 
 export interface Limits {
   /** For the whole API: reads and writes each have a budget per visitor. */
   readonly api: RequestHandler[]
   /** For signing in and up: what guessing a password costs. */
   readonly credentials: RequestHandler[]
+  /** Throws 429 when too many passwords were tried for this address of an account, from anywhere. */
+  guess(email: string): Promise<void>
   readonly limiter: RateLimiter<PolicyName>
 }
 
@@ -28,7 +31,9 @@ export function createLimits(redis: Redis | undefined, activity: Activity): Limi
     policies: {
       read: gcra({ limit: 50, per: '1s', burst: 200 }),
       write: gcra({ limit: 5, per: '1s', burst: 40 }),
-      credentials: slidingWindow({ limit: 30, per: '5m' }),
+      // An office or a school shares one address; one account has one owner.
+      credentials: slidingWindow({ limit: 100, per: '10m' }),
+      guesses: slidingWindow({ limit: 15, per: '15m' }),
     },
     onError: 'local',
   })
@@ -54,6 +59,16 @@ export function createLimits(redis: Redis | undefined, activity: Activity): Limi
   ]
   return {
     limiter,
+    async guess(email) {
+      const name = createHash('sha256').update(email).digest('base64url')
+      const { allowed, retryAfter } = await limiter.check(`email:${name}`, { policies: ['guesses'] })
+      if (allowed) return
+      activity.countDecision(false)
+      throw new HttpProblem('too-many-requests', {
+        detail: 'Too many tries for this account. Wait a while before the next.',
+        retryAfter: Math.ceil(retryAfter / 1_000),
+      })
+    },
     api: enforce((req) => [req.method === 'GET' || req.method === 'HEAD' ? 'read' : 'write']),
     credentials: enforce(() => ['credentials']),
   }

@@ -1,5 +1,5 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { Router } from 'express'
+import { type RequestHandler, Router } from 'express'
 
 export interface Readiness {
   /** False once the node drains: the balancer sends no new requests. */
@@ -16,6 +16,14 @@ export function createReadiness(): Readiness {
     drain() {
       accepting = false
     },
+  }
+}
+
+/** Asks clients of a draining node, its balancer's probes included, to open their next connection elsewhere. */
+export function closeWhenDraining(readiness: Readiness): RequestHandler {
+  return (_req, res, next) => {
+    if (!readiness.accepting) res.set('Connection', 'close')
+    next()
   }
 }
 

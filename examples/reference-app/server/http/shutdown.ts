@@ -35,8 +35,10 @@ export function gracefulShutdown(options: ShutdownOptions): () => Promise<void> 
     await delay(notice)
     await options.drainSockets()
     const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-    server.closeIdleConnections()
+    // A kept-alive connection turns idle whenever its last answer is out, not only now.
+    const idle = setInterval(() => server.closeIdleConnections(), 50)
     await closed
+    clearInterval(idle)
     await options.close()
     clearTimeout(cut)
     log.info('closed')

@@ -7,7 +7,7 @@ import { HttpProblem } from '../http/problem.ts'
 import type { Services } from '../services.ts'
 
 /** Sign up, sign in, and the sessions of an account. */
-export function accountRoutes({ db, passwords, sessions, live, config }: Services): Router {
+export function accountRoutes({ db, passwords, sessions, live, limits, config }: Services): Router {
   const router = Router()
   const userAgent = (header: string | undefined) => (header ?? 'unknown').slice(0, 200)
 
@@ -27,6 +27,7 @@ export function accountRoutes({ db, passwords, sessions, live, config }: Service
 
   router.post('/sessions', async (req, res) => {
     const { email, password } = bodyOf(req, signInSchema)
+    await limits.guess(email)
     const found = await credentialsByEmail(db, email)
     const matches = await passwords.verify(found?.passwordHash, password)
     if (!found || !matches) {

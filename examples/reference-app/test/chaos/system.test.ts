@@ -1,0 +1,126 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import type { JobPage } from '../../contract/job.ts'
+import type { SystemStatus } from '../../contract/status.ts'
+import { type Stack, startStack } from '../../server/demo/stack.ts'
+import { Visitor } from '../support/visitor.ts'
+
+let stack: Stack
+
+beforeAll(async () => {
+  stack = await startStack()
+}, 120_000)
+afterAll(async () => {
+  await stack?.close()
+}, 60_000)
+
+const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds))
+
+/** Visitors who read, search, post and close until told to stop; gives the status of every answer. */
+function traffic(writers: readonly Visitor[]) {
+  let going = true
+  const answers = new Map<string, number>()
+  const failures: string[] = []
+  const ask = async (visitor: Visitor, method: string, path: string, body?: unknown) => {
+    try {
+      const answer = await visitor.request(method, `/api/v1${path}`, body === undefined ? {} : { body })
+      const text = await answer.text()
+      const what = `${method} ${answer.status}`
+      answers.set(what, (answers.get(what) ?? 0) + 1)
+      if (answer.status >= 500) failures.push(`${method} ${path}: ${answer.status} ${text}`)
+      return answer.ok && text ? JSON.parse(text) : undefined
+    } catch (error) {
+      failures.push(`${method} ${path}: ${error} ${(error as Error).cause ?? ''}`)
+      return undefined
+    }
+  }
+  const reader = async () => {
+    const visitor = new Visitor(stack.url)
+    while (going) {
+      const page: JobPage | undefined = await ask(visitor, 'GET', '/jobs?island=Abaco')
+      if (page?.items[0]) await ask(visitor, 'GET', `/jobs/${page.items[0].id}`)
+      await ask(visitor, 'GET', '/jobs?q=cook')
+      await pause(20)
+    }
+  }
+  const writer = async (visitor: Visitor) => {
+    while (going) {
+      await ask(visitor, 'POST', '/notifications/read')
+      await ask(visitor, 'GET', '/employer/jobs')
+      await pause(250)
+    }
+  }
+  const done = Promise.all([reader(), reader(), reader(), ...writers.map(writer)])
+  return {
+    answers,
+    failures,
+    async stop() {
+      going = false
+      await done
+    },
+  }
+}
+
+async function employer(): Promise<Visitor> {
+  const visitor = new Visitor(stack.url)
+  await visitor.signUp('employer')
+  return visitor
+}
+
+afterEach(async () => {
+  await new Visitor(stack.url).call('POST', '/demo/heal')
+  const healthy = async () => {
+    const { nodes } = await new Visitor(stack.url).call<SystemStatus>('GET', '/status')
+    return (
+      nodes.length === 2 &&
+      nodes.every((node) => node.redis === 'up' && node.databases.every((database) => database.up))
+    )
+  }
+  const end = Date.now() + 30_000
+  while (!(await healthy())) {
+    if (Date.now() > end) throw new Error('the system did not heal')
+    await pause(100)
+  }
+}, 40_000)
+
+describe('while visitors read and write', () => {
+  it('a deploy restarts both nodes and not one request fails', async () => {
+    const load = traffic([await employer(), await employer()])
+    await pause(500)
+    for (const node of stack.nodes) {
+      await node.stop()
+      await node.start()
+      await pause(500)
+    }
+    await load.stop()
+    expect(load.failures).toEqual([])
+    expect(load.answers.get('GET 200')).toBeGreaterThan(50)
+  })
+
+  it('a replica dies, the other freezes, and no read fails', async () => {
+    const load = traffic([])
+    await pause(300)
+    await stack.postgres.replicas[0]?.kill()
+    await pause(1_000)
+    await stack.postgres.replicas[1]?.freeze()
+    await pause(3_000)
+    await load.stop()
+    expect(load.failures).toEqual([])
+  })
+
+  it('Redis dies: pages go on, signed-in visitors stay signed in, and it comes back by itself', async () => {
+    const visitor = await employer()
+    await visitor.call('GET', '/me')
+    const load = traffic([])
+    await stack.redis?.kill()
+    await pause(1_500)
+    // Each node believes only sessions it saw itself; what it never saw is answered 503, never 401.
+    const answers = await Promise.all(Array.from({ length: 8 }, () => visitor.request('GET', '/api/v1/me')))
+    expect(answers.every((answer) => answer.status === 200 || answer.status === 503)).toBe(true)
+    expect(answers.some((answer) => answer.status === 200)).toBe(true)
+    await stack.redis?.start()
+    await pause(1_500)
+    await load.stop()
+    expect(load.failures).toEqual([])
+    expect(await visitor.call('GET', '/me')).toMatchObject({ role: 'employer' })
+  })
+})

@@ -241,8 +241,8 @@ describe('slow clients', () => {
     const options = { method: 'PUT', target: '/media/drip', payloadHash: 'UNSIGNED-PAYLOAD' }
     const head = signedRequest(impatient, { ...options, headers: { 'content-length': '1000' } })
     const started = performance.now()
-    expect(await sendRaw(impatient.port, `${head}x`, 5000)).toBe('')
-    expect(performance.now() - started).toBeLessThan(3000)
+    expect(await sendRaw(impatient.port, `${head}x`, 20_000)).toBe('')
+    expect(performance.now() - started).toBeLessThan(15_000)
     expect(impatient.inspect('media').objects).toEqual([])
   })
 
@@ -270,10 +270,13 @@ test('an upload whose bucket is deleted meanwhile finds no bucket and leaves not
 })
 
 test('a hundred connections that send nothing do not keep others waiting', async () => {
-  const idle = Array.from({ length: 100 }, () => sendRaw(r2.port, 'GET /media', 500))
-  const started = performance.now()
+  let closed = 0
+  const idle = Array.from({ length: 100 }, async () => {
+    await sendRaw(r2.port, 'GET /media', 1500)
+    closed += 1
+  })
   expect(await isAlive()).toBe(200)
-  expect(performance.now() - started).toBeLessThan(2000)
+  expect(closed).toBe(0)
   await Promise.all(idle)
 })
 

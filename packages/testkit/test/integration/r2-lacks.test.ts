@@ -76,6 +76,12 @@ test('an unknown storage class is refused', async () => {
   expect(codeOf(reply)).toBe('InvalidStorageClass')
 })
 
+test('a bucket can be named by the host instead of the path', async () => {
+  const headers = { host: `media.localhost:${r2.port}` }
+  expect((await exchange(r2, { target: '/a', headers })).body).toBe('untouched')
+  expect((await exchange(r2, { target: '/media/a', headers })).status).toBe(404)
+})
+
 test('a bucket is made by an upload that asks for it', async () => {
   const headers = { 'cf-create-bucket-if-missing': 'true' }
   expect((await exchange(r2, { method: 'PUT', target: '/made/b', body: 'x', headers })).status).toBe(200)

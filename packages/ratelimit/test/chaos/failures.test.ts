@@ -23,8 +23,8 @@ afterAll(async () => {
 })
 beforeEach(async () => {
   await proxy.heal()
-  await server.start()
-  await server.thaw()
+  if (server.state === 'down') await server.start()
+  if (server.state === 'frozen') await server.thaw()
 })
 afterEach(() => {
   for (const client of clients.splice(0)) client.disconnect()

@@ -4,9 +4,10 @@ import { OptionReader } from '@cays/core/options'
 import type { ByteBudget } from './byte-budget.ts'
 import { attachment } from './content-disposition.ts'
 import { StorageError, StorageUsageError } from './errors.ts'
-import { checkKey, checkPrefix } from './key.ts'
-import type { Capabilities, ObjectHead, ObjectInfo, Provider } from './provider.ts'
+import { checkKey, checkOwnKey, checkPrefix } from './key.ts'
+import type { ByteRange, Capabilities, ObjectHead, ObjectInfo, Provider } from './provider.ts'
 import { type PutResult, put } from './put.ts'
+import { resumedBody } from './resumed-body.ts'
 import type { Source } from './source.ts'
 
 type Call = { readonly signal?: AbortSignal | undefined }
@@ -27,6 +28,8 @@ export interface PutOptions extends Call {
   readonly ifMatch?: string | undefined
   /** Parts of a large object under way at once. @default 4 */
   readonly concurrency?: number | undefined
+  /** How long the source may give nothing before it counts as failed: it holds memory meanwhile. @default '30s' */
+  readonly sourceTimeout?: Duration | undefined
 }
 
 export interface GetOptions extends Call {
@@ -38,14 +41,21 @@ export interface GetOptions extends Call {
 
 /** An object and its bytes, which arrive as they are read. Read them to the end, or break the loop. */
 export interface StoredObject extends ObjectHead {
+  /**
+   * Goes on by itself where a connection broke; fails rather than end early or mix two objects. Read it once.
+   */
   readonly body: AsyncIterable<Uint8Array>
+  /** All of them at once; refused when they are more than the storage's `memoryBudget`. */
   bytes(): Promise<Buffer>
+  /** The same as UTF-8. */
   text(): Promise<string>
 }
 
 export interface ListOptions extends Call {
   /** @default '' */
   readonly prefix?: string | undefined
+  /** Objects asked for per request, 1 to 1,000. @default 1000 */
+  readonly pageSize?: number | undefined
 }
 
 export interface DeleteOutcome {
@@ -124,11 +134,12 @@ export class Bucket {
       'ifNoneMatch',
       'ifMatch',
       'concurrency',
+      'sourceTimeout',
       'signal',
     ])
     this.#conditional(options.ifMatch ?? options.ifNoneMatch)
     const plan = {
-      key: checkKey(key),
+      key: checkOwnKey(key),
       source,
       size:
         options.size === undefined
@@ -150,6 +161,7 @@ export class Bucket {
       },
       conditions: { ifMatch: options.ifMatch, ifNoneMatch: options.ifNoneMatch },
       concurrency: read.integer('concurrency', options.concurrency, 4, { min: 1, max: 64 }),
+      patience: read.duration('sourceTimeout', options.sourceTimeout, 30_000, { min: 1 }),
       signal: options.signal,
     }
     return this.#lifecycle.run(() => put(this.#provider, this.#budget, plan))
@@ -168,7 +180,7 @@ export class Bucket {
     checkKey(key)
     return this.#lifecycle.run(async () => {
       const { head, body } = await this.#provider.get(key, { range: bytes, ifMatch }, signal)
-      return storedObject(head, body)
+      return this.#stored(head, resumedBody(this.#provider, head, body, bytes, signal), bytes)
     })
   }
 
@@ -190,12 +202,14 @@ export class Bucket {
 
   /** All objects under the prefix, in the provider's order, page by page as they are asked for. */
   async *list(options: ListOptions = {}): AsyncGenerator<ObjectInfo> {
-    reader('list').known(options, ['prefix', 'signal'])
+    const read = reader('list')
+    read.known(options, ['prefix', 'pageSize', 'signal'])
+    const limit = read.integer('pageSize', options.pageSize, 1_000, { min: 1, max: 1_000 })
     const prefix = checkPrefix(options.prefix ?? '')
     let after: string | undefined
     do {
       const page = await this.#lifecycle.run(() =>
-        this.#provider.list({ prefix, limit: 1_000, after }, options.signal),
+        this.#provider.list({ prefix, limit, after }, options.signal),
       )
       yield* page.objects
       after = page.next
@@ -240,7 +254,7 @@ export class Bucket {
       )
     }
     checkKey(from)
-    checkKey(to)
+    checkOwnKey(to)
     return this.#lifecycle.run(() =>
       this.#provider.copy(from, to, undefined, { ifMatch: options.ifMatch }, options.signal),
     )
@@ -296,6 +310,34 @@ export class Bucket {
     })
   }
 
+  #stored(head: ObjectHead, source: AsyncGenerator<Uint8Array>, range: ByteRange | undefined): StoredObject {
+    const body = this.#counted(source)
+    const bytes = async () => {
+      const size = range ? Math.min(range.end ?? head.size - 1, head.size - 1) - range.start + 1 : head.size
+      if (size > this.#budget.total) {
+        await source.return(undefined)
+        throw new StorageError(
+          'STORAGE_ERR_SIZE',
+          'bytes: larger than memoryBudget; read the body as a stream',
+        )
+      }
+      const chunks: Uint8Array[] = []
+      for await (const chunk of body) chunks.push(chunk)
+      return Buffer.concat(chunks)
+    }
+    return { ...head, body, bytes, text: async () => (await bytes()).toString() }
+  }
+
+  /** `close` waits for a body that is being read. */
+  async *#counted(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    const leave = this.#lifecycle.enter()
+    try {
+      yield* source
+    } finally {
+      leave()
+    }
+  }
+
   #conditional(condition: string | undefined): void {
     if (condition === undefined || this.capabilities.conditionalPut) return
     throw new StorageUsageError(
@@ -303,15 +345,6 @@ export class Bucket {
       'this provider does not decide conditions of a write',
     )
   }
-}
-
-function storedObject(head: ObjectHead, body: AsyncIterable<Uint8Array>): StoredObject {
-  const bytes = async () => {
-    const chunks: Uint8Array[] = []
-    for await (const chunk of body) chunks.push(chunk)
-    return Buffer.concat(chunks)
-  }
-  return { ...head, body, bytes, text: async () => (await bytes()).toString() }
 }
 
 function readMetadata(

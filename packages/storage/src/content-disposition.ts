@@ -5,7 +5,7 @@
 export function attachment(name: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it replaces
   const clean = Array.from(name.replace(/[\u0000-\u001f\u007f"\\/:*?<>|\u202a-\u202e\u2066-\u2069]/g, '_'))
-    .slice(0, 150)
+    .slice(0, 120)
     .join('')
     .replace(/^[.\s]+|[.\s]+$/g, '')
   const safe = clean || 'download'

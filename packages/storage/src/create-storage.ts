@@ -39,8 +39,8 @@ export interface Storage<Name extends string = string> extends Closeable {
   bucket(name: Name): Bucket
   readonly uploads: Uploads
   /**
-   * Drops what uploads left behind in every bucket: quarantined objects and parts older than `olderThan`, which
-   * must be longer than any ticket lives. Run it about once an hour, on any node.
+   * Drops what uploads left behind in every bucket: quarantined objects that nobody can complete any more, and parts
+   * of interrupted transfers, when older than `olderThan`, which must be longer than any `put` takes. Run it about once an hour, on any node.
    */
   sweep(options?: SweepOptions): Promise<SweepReport>
   health(): StorageHealth

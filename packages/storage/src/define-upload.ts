@@ -74,6 +74,8 @@ export function defineUpload(options: UploadOptions): UploadDefinition {
       read.fail('accept must list types such as application/pdf')
     if (ACTIVE.has(type)) read.fail('accept must not list SVG, HTML or XML: they carry scripts')
   }
+  if (options.prefix?.startsWith('quarantine') ?? name === 'quarantine')
+    read.fail('prefix must not be the quarantine itself')
   return {
     name,
     bucket: read.string('bucket', read.required('bucket', options.bucket), ''),

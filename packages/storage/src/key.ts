@@ -15,6 +15,16 @@ export function checkKey(key: string): string {
   return key
 }
 
+/** Where uploads wait until they are proven; what lies here is swept away. */
+export const QUARANTINE = 'quarantine/'
+
+/** A key that the app may write to itself. */
+export function checkOwnKey(key: string): string {
+  checkKey(key)
+  if (!key.startsWith(QUARANTINE)) return key
+  throw new StorageUsageError('STORAGE_ERR_KEY', `keys under ${QUARANTINE} belong to uploads and are swept`)
+}
+
 function keyMistake(key: unknown): string | undefined {
   if (typeof key !== 'string' || key.length === 0) return 'must be a non-empty string'
   if (key.length > MAX_KEY_BYTES || Buffer.byteLength(key) > MAX_KEY_BYTES) {

@@ -20,7 +20,7 @@ export interface PresignRequest {
 
 /**
  * Signs URLs for one bucket by AWS Signature Version 4 in the query (AWS, "Authenticating Requests: Using
- * Query Parameters"), path style, with the payload unsigned. Synchronous, without I/O; the signing key of a
+ * Query Parameters"), path style (an empty `bucket` means that the host names it), with the payload unsigned. Synchronous, without I/O; the signing key of a
  * day is derived once.
  */
 export class Presigner {
@@ -69,7 +69,8 @@ export class Presigner {
       .map(([name, value]) => `${name}=${value}`)
       .join('&')
     const prefix = this.#base.pathname === '/' ? '' : this.#base.pathname.replace(/\/$/, '')
-    const path = `${prefix}/${encode(this.#bucket)}/${key.split('/').map(encode).join('/')}`
+    const bucket = this.#bucket && `/${encode(this.#bucket)}`
+    const path = `${prefix}${bucket}/${key.split('/').map(encode).join('/')}`
     const canonical = [
       method,
       path,
@@ -96,7 +97,7 @@ export class Presigner {
 }
 
 /** RFC 3986 with the slash encoded too, as the signature demands. */
-function encode(text: string): string {
+export function encode(text: string): string {
   return encodeURIComponent(text).replace(
     /[!'()*]/g,
     (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,

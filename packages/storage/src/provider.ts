@@ -31,6 +31,8 @@ export interface ObjectHead extends ObjectInfo {
   readonly cacheControl: string | undefined
   /** Names in lower case. */
   readonly metadata: Readonly<Record<string, string>>
+  /** @internal Which `put` wrote it, when that can be in doubt. */
+  readonly writeId?: string | undefined
 }
 
 /** What is kept beside the bytes. */
@@ -39,6 +41,8 @@ export interface ObjectHeaders {
   readonly contentDisposition?: string | undefined
   readonly cacheControl?: string | undefined
   readonly metadata?: Readonly<Record<string, string>> | undefined
+  /** Kept as metadata of its own, so that a write whose answer was lost can be recognized. */
+  readonly writeId?: string | undefined
 }
 
 export interface Conditions {

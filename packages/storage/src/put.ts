@@ -1,7 +1,7 @@
+import { randomUUID } from 'node:crypto'
 import { raceAbort } from '@cays/core/abort'
-import pLimit from 'p-limit'
 import type { ByteBudget } from './byte-budget.ts'
-import { StorageError, StorageUsageError } from './errors.ts'
+import { StorageError, type StorageErrorCode, StorageUsageError } from './errors.ts'
 import type { Conditions, ObjectHeaders, Provider } from './provider.ts'
 import { BlockReader, bytesOf, type Source } from './source.ts'
 
@@ -19,6 +19,8 @@ export interface PutPlan {
   readonly conditions: Conditions
   /** Parts of this one object under way at once. */
   readonly concurrency: number
+  /** Milliseconds that the source may give nothing. */
+  readonly patience: number
   readonly signal: AbortSignal | undefined
 }
 
@@ -55,14 +57,48 @@ export async function put(provider: Provider, budget: ByteBudget, plan: PutPlan)
     provider,
     budget,
     plan,
-    new BlockReader(bytes ? only(bytes) : (source as never)),
+    new BlockReader(
+      bytes ? only(bytes) : (source as Exclude<Source, string | Uint8Array>),
+      plan.patience,
+      plan.signal,
+    ),
     partSize,
   )
 }
 
 async function putWhole(provider: Provider, plan: PutPlan, bytes: Uint8Array): Promise<PutResult> {
-  const { etag } = await provider.put(plan.key, bytes, plan.headers, plan.conditions, plan.signal)
-  return { etag, size: bytes.length }
+  const { key, conditions, signal } = plan
+  const conditional = conditions.ifMatch !== undefined || conditions.ifNoneMatch !== undefined
+  const writeId = conditional ? randomUUID() : undefined
+  try {
+    const { etag } = await provider.put(key, bytes, { ...plan.headers, writeId }, conditions, signal)
+    return { etag, size: bytes.length }
+  } catch (error) {
+    // A try whose answer was lost may be what fails the condition of the next one.
+    const etag = is(error, 'STORAGE_ERR_PRECONDITION') && (await writtenBy(provider, key, writeId, signal))
+    if (!etag) throw error
+    return { etag, size: bytes.length }
+  }
+}
+
+/** The ETag of the object if the write of this id made it. */
+async function writtenBy(
+  provider: Provider,
+  key: string,
+  writeId: string | undefined,
+  signal: AbortSignal | undefined,
+): Promise<string | undefined> {
+  try {
+    const head = await provider.head(key, signal)
+    return head.writeId !== undefined && head.writeId === writeId ? head.etag : undefined
+  } catch (error) {
+    if (is(error, 'STORAGE_ERR_NOT_FOUND')) return undefined
+    throw error
+  }
+}
+
+function is(error: unknown, code: StorageErrorCode): boolean {
+  return error instanceof StorageError && error.code === code
 }
 
 async function* only(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
@@ -82,8 +118,8 @@ async function putStream(
     const firstSize = Math.min(partSize, size === undefined ? partSize : Math.max(1, size))
     const grant = await budget.acquire(firstSize, signal)
     try {
-      const first = await raceAbort(reader.fill(Buffer.allocUnsafe(firstSize)), signal)
-      if (await raceAbort(reader.ended(), signal)) {
+      const first = await reader.fill(Buffer.allocUnsafe(firstSize))
+      if (await reader.ended()) {
         checkSize(size, first.length)
         return await putWhole(provider, plan, first)
       }
@@ -97,7 +133,7 @@ async function putStream(
       grant.release()
     }
   } finally {
-    await reader.cancel()
+    reader.cancel()
   }
 }
 
@@ -110,33 +146,36 @@ async function putParts(
   first: { readonly block: Uint8Array; readonly release: () => void },
 ): Promise<PutResult> {
   const { key, size, signal, concurrency } = plan
-  const uploadId = await provider.startMultipart(key, plan.headers, signal)
+  const writeId = randomUUID()
+  const uploadId = await provider.startMultipart(key, { ...plan.headers, writeId }, signal)
   // One part that fails ends them all: the others would only be paid for.
   const failed = new AbortController()
   const inner = signal ? AbortSignal.any([signal, failed.signal]) : failed.signal
-  const limit = pLimit(concurrency)
-  const sending: Promise<{ readonly partNumber: number; readonly etag: string }>[] = []
+  const parts: { readonly partNumber: number; readonly etag: string }[] = []
+  const sending = new Set<Promise<void>>()
+  let partNumber = 0
   const send = (block: Uint8Array, release: () => void) => {
-    const partNumber = sending.length + 1
-    const sent = limit(async () => {
-      try {
-        return { partNumber, ...(await provider.putPart(key, uploadId, partNumber, block, inner)) }
-      } catch (error) {
-        failed.abort(error)
-        throw error
-      } finally {
+    const number = ++partNumber
+    const sent = provider
+      .putPart(key, uploadId, number, block, inner)
+      .then(
+        ({ etag }) => void parts.push({ partNumber: number, etag }),
+        (error: unknown) => failed.abort(error),
+      )
+      .finally(() => {
+        sending.delete(sent)
         release()
-      }
-    })
-    sent.catch(() => {})
-    sending.push(sent)
+      })
+    sending.add(sent)
   }
   try {
     let total = first.block.length
     send(first.block, first.release)
     while (!(await raceAbort(reader.ended(), inner))) {
-      if (sending.length === MAX_PARTS)
+      if (partNumber === MAX_PARTS)
         throw wrongSize('put: a stream of unknown size is larger than 10,000 parts; state its size')
+      // A transfer queues for memory only when it can use it: otherwise one fast source would hold all of it.
+      while (sending.size >= concurrency) await Promise.race(sending)
       const grant = await budget.acquire(partSize, inner)
       try {
         const block = await raceAbort(reader.fill(Buffer.allocUnsafe(partSize)), inner)
@@ -149,15 +188,35 @@ async function putParts(
       }
     }
     checkSize(size, total)
-    const parts = await Promise.all(sending)
-    const { etag } = await provider.completeMultipart(key, uploadId, parts, plan.conditions, signal)
+    await Promise.all(sending)
+    failed.signal.throwIfAborted()
+    parts.sort((a, b) => a.partNumber - b.partNumber)
+    const etag = await finish(provider, plan, uploadId, parts, writeId)
     return { etag, size: total }
   } catch (error) {
     failed.abort(error)
-    await Promise.allSettled(sending)
+    await Promise.all(sending)
     // Best effort, and not bound to the caller's signal: what stays behind is found by `sweep`.
     await provider.abortMultipart(key, uploadId).catch(() => {})
     throw error
+  }
+}
+
+async function finish(
+  provider: Provider,
+  { key, conditions, signal }: PutPlan,
+  uploadId: string,
+  parts: readonly { readonly partNumber: number; readonly etag: string }[],
+  writeId: string,
+): Promise<string> {
+  try {
+    return (await provider.completeMultipart(key, uploadId, parts, conditions, signal)).etag
+  } catch (error) {
+    // The try whose answer was lost has ended the upload, or made the object that now fails the condition.
+    const suspect = is(error, 'STORAGE_ERR_NOT_FOUND') || is(error, 'STORAGE_ERR_PRECONDITION')
+    const etag = suspect && (await writtenBy(provider, key, writeId, signal))
+    if (!etag) throw error
+    return etag
   }
 }
 

@@ -19,6 +19,8 @@ const CODES: Readonly<Record<string, StorageErrorCode>> = {
   BadDigest: 'STORAGE_ERR_CHECKSUM',
   InvalidDigest: 'STORAGE_ERR_CHECKSUM',
   XAmzContentSHA256Mismatch: 'STORAGE_ERR_CHECKSUM',
+  InvalidPart: 'STORAGE_ERR_CHECKSUM',
+  InvalidPartOrder: 'STORAGE_ERR_CHECKSUM',
   EntityTooLarge: 'STORAGE_ERR_SIZE',
   EntityTooSmall: 'STORAGE_ERR_SIZE',
   IncompleteBody: 'STORAGE_ERR_UNAVAILABLE',

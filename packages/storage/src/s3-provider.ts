@@ -29,6 +29,7 @@ import type {
   StoredPart,
 } from './provider.ts'
 import { fromS3 } from './s3-error.ts'
+import { S3Http } from './s3-http.ts'
 
 export interface S3Settings {
   readonly name: string
@@ -55,12 +56,7 @@ export function s3Provider(settings: S3Settings): Provider {
     // The SDK's default adds checksums that R2, Ceph and others refuse or ignore; we send our own.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
-    requestHandler: {
-      connectionTimeout: Math.min(settings.timeout, 5_000),
-      socketTimeout: settings.timeout,
-      requestTimeout: settings.timeout,
-      throwOnRequestTimeout: true,
-    },
+    requestHandler: new S3Http(settings.timeout),
   })
   const presigner = new Presigner(settings.endpoint, Bucket, settings.region, settings.credentials)
 
@@ -176,7 +172,10 @@ export function s3Provider(settings: S3Settings): Provider {
       }
       const answer = await call((options) => client.send(new GetObjectCommand(input), options), signal)
       const body = answer.Body as AsyncIterable<Uint8Array> | undefined
-      return { head: headOf(Key, answer), body: readable(present(body), signal) }
+      return {
+        head: headOf(Key, answer),
+        body: readable(present(body), present(answer.ContentLength), signal),
+      }
     },
 
     async head(Key, signal) {
@@ -228,7 +227,9 @@ export function s3Provider(settings: S3Settings): Provider {
       return { etag: etagOf(answer.CopyObjectResult?.ETag) }
     },
 
-    sign: (request) => presigner.sign({ ...request, now: new Date() }),
+    // The SDK learns from answers how far this machine's clock is off.
+    sign: (request) =>
+      presigner.sign({ ...request, now: new Date(Date.now() + client.config.systemClockOffset) }),
 
     async close() {
       client.destroy()
@@ -236,18 +237,20 @@ export function s3Provider(settings: S3Settings): Provider {
   }
 }
 
+const WRITE_ID = 'cays-write-id'
+
 /** The provider checks it before the object exists; every S3 we know does, unlike newer checksums. */
 function md5(body: Uint8Array): string {
   return createHash('md5').update(body).digest('base64')
 }
 
 function headersInput(headers: ObjectHeaders) {
-  const { contentType, contentDisposition, cacheControl, metadata } = headers
+  const { contentType, contentDisposition, cacheControl, metadata, writeId } = headers
   return {
     ContentType: contentType,
     ...(contentDisposition ? { ContentDisposition: contentDisposition } : {}),
     ...(cacheControl ? { CacheControl: cacheControl } : {}),
-    ...(metadata ? { Metadata: { ...metadata } } : {}),
+    ...(metadata || writeId ? { Metadata: { ...metadata, ...(writeId && { [WRITE_ID]: writeId }) } } : {}),
   }
 }
 
@@ -269,6 +272,7 @@ interface HeadAnswer {
 function headOf(key: string, answer: HeadAnswer): ObjectHead {
   // Of a range the answer's length is the range's; the object's stands behind the slash.
   const whole = answer.ContentRange?.split('/')[1]
+  const { [WRITE_ID]: writeId, ...metadata } = answer.Metadata ?? {}
   return {
     key,
     size: whole && whole !== '*' ? Number(whole) : (answer.ContentLength ?? 0),
@@ -277,15 +281,28 @@ function headOf(key: string, answer: HeadAnswer): ObjectHead {
     contentType: answer.ContentType ?? 'application/octet-stream',
     contentDisposition: answer.ContentDisposition,
     cacheControl: answer.CacheControl,
-    metadata: answer.Metadata ?? {},
+    metadata,
+    writeId,
   }
 }
 
-async function* readable(body: AsyncIterable<Uint8Array>, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+/** The bytes as they arrive, and an error when they are not exactly as many as were announced. */
+async function* readable(
+  body: AsyncIterable<Uint8Array>,
+  length: number,
+  signal?: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  let arrived = 0
   try {
-    yield* body
+    for await (const chunk of body) {
+      arrived += chunk.length
+      yield chunk
+    }
   } catch (thrown) {
     throw fromS3(thrown, signal)
+  }
+  if (arrived !== length) {
+    throw new StorageError('STORAGE_ERR_UNAVAILABLE', 'the provider ended the object early; read it again')
   }
 }
 

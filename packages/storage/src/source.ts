@@ -1,3 +1,4 @@
+import { raceDeadline } from '@cays/core/abort'
 import { StorageError, StorageUsageError } from './errors.ts'
 
 /** What `put` takes: bytes, text, or a stream of bytes of known or unknown length. */
@@ -9,24 +10,29 @@ export function bytesOf(source: Source): Uint8Array | undefined {
   return source instanceof Uint8Array ? source : undefined
 }
 
+/** One way to read every kind of stream, and to let go of it even while it is silent. */
+interface Feed {
+  /** The next chunk; `undefined` at the end. */
+  next(): Promise<unknown>
+  cancel(): void
+}
+
 /**
  * Reads a stream in blocks of exactly the size asked for, the last one shorter. It never holds more than the
  * block being filled and the one chunk that the stream handed over.
  */
 export class BlockReader {
-  readonly #iterator: AsyncIterator<Uint8Array>
+  readonly #feed: Feed
+  readonly #patience: number
+  readonly #signal: AbortSignal | undefined
   #rest: Uint8Array | undefined
   #ended = false
 
-  constructor(source: AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>) {
-    const iterable = source as AsyncIterable<Uint8Array>
-    if (typeof iterable?.[Symbol.asyncIterator] !== 'function') {
-      throw new StorageUsageError(
-        'STORAGE_ERR_OPTION',
-        'put: the source must be bytes, a string or a stream of bytes',
-      )
-    }
-    this.#iterator = iterable[Symbol.asyncIterator]()
+  /** A stream that gives nothing for `patience` milliseconds has failed. */
+  constructor(source: Exclude<Source, string | Uint8Array>, patience: number, signal?: AbortSignal) {
+    this.#feed = feedOf(source)
+    this.#patience = patience
+    this.#signal = signal
   }
 
   /** Fills `block` as far as the stream goes and gives the filled part. */
@@ -53,36 +59,70 @@ export class BlockReader {
     return false
   }
 
-  /** Tells the stream that nobody reads on. */
-  async cancel(): Promise<void> {
+  /** Tells the stream that nobody reads on. Does not wait for its answer: a silent stream never gives one. */
+  cancel(): void {
     if (this.#ended) return
     this.#ended = true
-    try {
-      await this.#iterator.return?.()
-    } catch {
-      // The reason why nobody reads on is what the caller should see.
-    }
+    this.#feed.cancel()
   }
 
   async #next(): Promise<Uint8Array | undefined> {
     if (this.#ended) return undefined
-    let result: IteratorResult<Uint8Array>
-    try {
-      result = await this.#iterator.next()
-    } catch (cause) {
-      this.#ended = true
-      throw new StorageError('STORAGE_ERR_SOURCE', 'put: the stream failed before its end', { cause })
-    }
-    if (result.done) {
+    const chunk = await this.#wait()
+    if (chunk === undefined) {
       this.#ended = true
       return undefined
     }
-    if (!(result.value instanceof Uint8Array)) {
+    if (!(chunk instanceof Uint8Array)) {
       throw new StorageUsageError(
         'STORAGE_ERR_OPTION',
         'put: the stream must give bytes, not text or objects',
       )
     }
-    return result.value
+    return chunk
+  }
+
+  async #wait(): Promise<unknown> {
+    const silent = new StorageError('STORAGE_ERR_SOURCE', 'put: the stream gave nothing for too long')
+    try {
+      return await raceDeadline(this.#feed.next(), this.#patience, () => silent, this.#signal)
+    } catch (cause) {
+      if (cause === silent || this.#signal?.aborted) throw cause
+      this.#ended = true
+      throw new StorageError('STORAGE_ERR_SOURCE', 'put: the stream failed before its end', { cause })
+    }
+  }
+}
+
+function feedOf(source: AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>): Feed {
+  if (source instanceof ReadableStream) {
+    const reader = source.getReader()
+    return {
+      next: async () => {
+        const { done, value } = await reader.read()
+        return done ? undefined : value
+      },
+      cancel: () => void reader.cancel().catch(() => {}),
+    }
+  }
+  if (typeof source?.[Symbol.asyncIterator] !== 'function') {
+    throw new StorageUsageError(
+      'STORAGE_ERR_OPTION',
+      'put: the source must be bytes, a string or a stream of bytes',
+    )
+  }
+  const iterator = source[Symbol.asyncIterator]()
+  return {
+    next: async () => {
+      const { done, value } = await iterator.next()
+      return done ? undefined : value
+    },
+    cancel: () => {
+      // A Node stream that waits for data does not hear `return`, but ends when it is destroyed.
+      const { destroy } = source as { destroy?: unknown }
+      if (typeof destroy === 'function') destroy.call(source)
+      // The reason why nobody reads on is what the caller should see, not what the stream says to it.
+      else void iterator.return?.().then(undefined, () => {})
+    },
   }
 }

@@ -1,5 +1,6 @@
+import { QUARANTINE } from './key.ts'
 import type { Provider } from './provider.ts'
-import { QUARANTINE } from './uploads.ts'
+import { isOver } from './uploads.ts'
 
 export interface SweepReport {
   /** Quarantined objects that were deleted. */
@@ -22,7 +23,9 @@ export async function sweep(
     let after: string | undefined
     do {
       const page = await provider.list({ prefix: QUARANTINE, limit: 1_000, after }, signal)
-      const old = page.objects.filter((object) => object.lastModified < before).map((object) => object.key)
+      const old = page.objects
+        .filter((object) => object.lastModified < before && isOver(object.key, Date.now()))
+        .map((object) => object.key)
       if (old.length > 0) {
         const failed = await provider.deleteMany(old, signal)
         failures.push(...failed.values())
@@ -33,6 +36,7 @@ export async function sweep(
     // Also those of interrupted `put`s, wherever they were going.
     for await (const upload of provider.openUploads('', signal)) {
       if (upload.startedAt >= before) continue
+      if (upload.key.startsWith(QUARANTINE) && !isOver(upload.key, Date.now())) continue
       try {
         await provider.abortMultipart(upload.key, upload.uploadId, signal)
         uploads++

@@ -15,6 +15,8 @@ export interface TicketClaims {
   readonly sha256: string | undefined
   /** Milliseconds since the epoch: when the signed URLs end. */
   readonly expiresAt: number
+  /** Milliseconds since the epoch: until when it may be completed. */
+  readonly completeBy: number
   readonly multipart: { readonly uploadId: string; readonly partSize: number } | undefined
 }
 
@@ -36,8 +38,9 @@ export class TicketSigner {
     if (typeof token !== 'string' || token.length > MAX_TOKEN) return undefined
     const [body, mac, ...rest] = token.split('.')
     if (!body || !mac || rest.length > 0) return undefined
-    const expected = this.#mac(body)
-    const given = Buffer.from(mac, 'base64url')
+    // As text: base64 has several spellings of the same bytes.
+    const expected = Buffer.from(this.#mac(body).toString('base64url'))
+    const given = Buffer.from(mac)
     if (given.length !== expected.length || !timingSafeEqual(given, expected)) return undefined
     return JSON.parse(Buffer.from(body, 'base64url').toString()) as TicketClaims
   }

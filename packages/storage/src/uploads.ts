@@ -4,6 +4,7 @@ import { OptionReader } from '@cays/core/options'
 import { attachment } from './content-disposition.ts'
 import type { UploadDefinition } from './define-upload.ts'
 import { StorageError, StorageUsageError } from './errors.ts'
+import { QUARANTINE } from './key.ts'
 import type { ObjectHead, Provider } from './provider.ts'
 import { MiB, partSizeFor } from './put.ts'
 import { agrees, SNIFF_BYTES } from './sniff.ts'
@@ -13,8 +14,6 @@ type Call = { readonly signal?: AbortSignal | undefined }
 
 /** Above this a browser sends parts, so that it can pause and resume. */
 const MULTIPART_ABOVE = 16 * MiB
-/** Where uploads wait until they are proven; nothing else may be stored under it. */
-export const QUARANTINE = 'quarantine/'
 
 export interface IssueRequest extends Call {
   /** Who may use the ticket, e.g. an account's id. */
@@ -98,8 +97,8 @@ export interface CompleteRequest extends Call {
 /**
  * Uploads that go from the browser straight to the bucket and are proven before anybody can see them.
  *
- * A ticket's key in quarantine can be written once (`If-None-Match: *` is signed) and is left there until the
- * ticket has long expired, so that what `complete` inspected is what it promotes, on every provider, without
+ * A ticket's key in quarantine can be written once (`If-None-Match: *` is signed) and is left there at least
+ * until nobody can complete it any more, so that what `complete` inspected is what it promotes, on every provider, without
  * a conditional copy. The final key is derived from the ticket: two `complete` calls, on any nodes, end with
  * the same object.
  */
@@ -138,10 +137,11 @@ export class Uploads {
     if (size > definition.maxBytes) return refused('size', 'The file is too large.')
     return this.#lifecycle.run(async () => {
       const id = randomBytes(18).toString('base64url')
-      const key = quarantineKey(id)
       const expires = Math.ceil(definition.expiresIn / 1_000)
       const expiresAt = Date.now() + expires * 1_000
-      const base = { id, purpose: definition.name, subject, type, size, name, sha256, expiresAt }
+      const completeBy = expiresAt + definition.completeWithin
+      const base = { id, purpose: definition.name, subject, type, size, name, sha256, expiresAt, completeBy }
+      const key = quarantineKey(base)
       const until = new Date(expiresAt).toISOString()
       if (size <= MULTIPART_ABOVE) {
         const headers = {
@@ -188,7 +188,7 @@ export class Uploads {
     if (!claims || claims.purpose !== definition.name || claims.subject !== request.subject) {
       return refused('ticket', 'This is not a ticket for this upload.')
     }
-    if (Date.now() > claims.expiresAt + definition.completeWithin) {
+    if (Date.now() > claims.completeBy) {
       return refused('expired', 'The upload took too long; start again.')
     }
     return this.#lifecycle.run(() => complete(provider, definition, claims, request))
@@ -202,9 +202,7 @@ export class Uploads {
       return Promise.resolve()
     }
     const { uploadId } = claims.multipart
-    return this.#lifecycle.run(() =>
-      provider.abortMultipart(quarantineKey(claims.id), uploadId, request.signal),
-    )
+    return this.#lifecycle.run(() => provider.abortMultipart(quarantineKey(claims), uploadId, request.signal))
   }
 
   #provider(definition: UploadDefinition): Provider {
@@ -257,7 +255,7 @@ async function complete(
   const earlier = await headOrNothing(provider, finalKey, signal)
   if (earlier) return done(earlier, earlier.metadata.checksum === 'verified', true)
 
-  const key = quarantineKey(claims.id)
+  const key = quarantineKey(claims)
   if (claims.multipart) {
     const assembled = await assemble(provider, key, claims, claims.multipart, signal)
     if (assembled) return assembled
@@ -357,8 +355,15 @@ async function collect(body: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
   return Buffer.concat(chunks)
 }
 
-function quarantineKey(id: string): string {
-  return `${QUARANTINE}${id}`
+/** Says until when it may be completed, so that no sweep on any node takes it away before. */
+function quarantineKey({ id, completeBy }: Pick<TicketClaims, 'id' | 'completeBy'>): string {
+  return `${QUARANTINE}${Math.ceil(completeBy / 1_000)}-${id}`
+}
+
+/** Whether the upload with this key can be completed no more. */
+export function isOver(key: string, now: number): boolean {
+  const until = /^quarantine\/(\d{1,12})-/.exec(key)?.[1]
+  return until === undefined || Number(until) * 1_000 < now
 }
 
 function refused(reason: RefusalReason, detail: string): Promise<Refusal> {

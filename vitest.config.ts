@@ -19,11 +19,8 @@ export default defineConfig({
   test: {
     reporters: ['default'],
     projects: [
-      project('unit', [
-        'packages/*/test/unit/**/*.test.ts',
-        'examples/*/test/unit/**/*.test.ts',
-        'test/{conventions,scripts}/**/*.test.ts',
-      ]),
+      project('unit', ['packages/*/test/unit/**/*.test.ts', 'examples/*/test/unit/**/*.test.ts']),
+      project('conventions', ['test/{conventions,scripts}/**/*.test.ts'], { testTimeout: 60_000 }),
       project('types', [], {
         include: [],
         typecheck: {

@@ -41,7 +41,7 @@ const rows = [
     { name: 'lint', limit: 3, ...node('@biomejs/biome/bin/biome', 'check', '--error-on-warnings') },
     { name: 'types', limit: 5, ...node('typescript/bin/tsc', '-p') },
   ],
-  [{ name: 'unit', limit: 5, ...vitest('unit', 'types') }],
+  [{ name: 'unit', limit: 5, ...vitest('unit', 'types', 'conventions') }],
   [{ name: 'integration', limit: 10, ...vitest('integration') }],
   [{ name: 'chaos', limit: 10, ...vitest('chaos') }],
   [{ name: 'browser', limit: 8, ...vitest('browser') }],

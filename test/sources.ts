@@ -18,8 +18,16 @@ export function sourcesOf(folder: string): readonly string[] {
   return [...filesUnder(`${folder}/src`, '.ts'), ...filesUnder(`${folder}/src`, '.tsx')]
 }
 
+const parsed = new Map<string, readonly Import[]>()
+
 /** Everything a file imports or re-exports, `import()` with a literal included. */
 export function importsOf(file: string): readonly Import[] {
+  const known = parsed.get(file) ?? parseImports(file)
+  parsed.set(file, known)
+  return known
+}
+
+function parseImports(file: string): readonly Import[] {
   const tree = ts.createSourceFile(file, read(file), ts.ScriptTarget.Latest, false)
   const found: Import[] = []
   const visit = (node: ts.Node): void => {

@@ -8,10 +8,10 @@ interface Report {
   readonly issues: readonly ({ readonly file: string } & Readonly<Record<string, unknown>>)[]
 }
 
-// Work in progress has parts that nothing uses yet: a package counts once it is documented, the app once it starts.
+// Work in progress has parts that nothing uses yet: a package or the app counts once it is documented.
 const finished = packages.filter(({ documented }) => documented).map(({ folder }) => `${folder}/`)
 const app = 'examples/reference-app/'
-if (existsSync(join(root, app, 'server/main.ts'))) finished.push(app)
+if (existsSync(join(root, app, 'README.md'))) finished.push(app)
 
 describe('files, exports and dependencies', () => {
   it('are all used, and all that is used is declared', async () => {
@@ -33,5 +33,5 @@ describe('files, exports and dependencies', () => {
         ),
       )
     expect(found).toEqual([])
-  }, 60_000)
+  })
 })

@@ -2,30 +2,26 @@ import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
 import { MAX_TIMER } from '@cays/core/duration'
+import { authenticate, type R2Account } from './r2-authentication.ts'
 import { R2Body } from './r2-body.ts'
 import { corsHeaders, preflightHeaders } from './r2-cors.ts'
 import type { R2FaultPlan } from './r2-faults.ts'
 import { R2Headers } from './r2-headers.ts'
-import { authorize, type R2Identity, temporaryIdentity } from './r2-identity.ts'
+import { authorize } from './r2-identity.ts'
 import { Cut, R2Impairment } from './r2-impairment.ts'
 import { operationOf, type R2Operation, refuseMissingHeaders } from './r2-operation.ts'
 import { R2_OPERATIONS } from './r2-operations.ts'
 import type { R2Reply, R2Request } from './r2-request.ts'
 import { S3Error } from './r2-s3-error.ts'
-import { readClaim, type SignatureClaim, type VerifiedSignature, verifySignature } from './r2-signature.ts'
 import type { R2Store } from './r2-store.ts'
 import { parseTarget, type R2Target } from './r2-uri.ts'
 import type { WriteLimit } from './r2-write-limit.ts'
 
 /** What all exchanges of one server share. */
-export interface R2Service {
+export interface R2Service extends R2Account {
   readonly store: R2Store
-  readonly identities: ReadonlyMap<string, R2Identity>
-  readonly accountId: string
   readonly faults: R2FaultPlan
   readonly writeLimit: WriteLimit | undefined
-  /** ms since the epoch, by the server's clock */
-  now(): number
   /** How long content may take, either way: `base` ms, and the time it takes at `bytesPerSecond`. */
   readonly patience: { readonly base: number; readonly bytesPerSecond: number }
   /** Resolves when the server is not frozen, or when the signal aborts. */
@@ -47,17 +43,6 @@ export interface R2Exchange {
   readonly sent: number
 }
 
-// These carry the signature itself; all other x-amz parameters of a presigned URL stand for headers.
-const SIGNATURE_PARAMETERS = new Set([
-  'x-amz-algorithm',
-  'x-amz-credential',
-  'x-amz-date',
-  'x-amz-expires',
-  'x-amz-signedheaders',
-  'x-amz-signature',
-  'x-amz-security-token',
-  'x-amz-content-sha256',
-])
 const WRITES = new Set<R2Operation>(['PutObject', 'CopyObject', 'DeleteObject', 'CompleteMultipartUpload'])
 
 /** Handles one request from its first header to the last byte of its answer. Never rejects. */
@@ -116,7 +101,7 @@ class Exchange {
     }
     const operation = operationOf(method, target, this.#headers)
     this.#operation = operation
-    const { claim, identity, signature } = this.#authenticate(method, target)
+    const { claim, identity, signature } = authenticate(this.#service, method, target, this.#headers)
     const scopeKey =
       operation.startsWith('List') && target.key === '' ? (target.query.get('prefix') ?? '') : target.key
     authorize(identity, operation, target.bucket, scopeKey)
@@ -165,33 +150,6 @@ class Exchange {
       received: this.#received,
       sent: this.#sent,
     }
-  }
-
-  #authenticate(
-    method: string,
-    target: R2Target,
-  ): { claim: SignatureClaim; identity: R2Identity; signature: VerifiedSignature } {
-    const { identities, accountId } = this.#service
-    const headers = this.#headers
-    const now = this.#service.now()
-    const claim = readClaim(target, headers)
-    const parent = identities.get(claim.accessKeyId)
-    if (parent === undefined) throw new S3Error('Unauthorized')
-    const identity =
-      claim.sessionToken === undefined
-        ? parent
-        : temporaryIdentity(parent, claim.accessKeyId, claim.sessionToken, {
-            accountId,
-            host: headers.get('host') ?? '',
-            now,
-          })
-    const signature = verifySignature(method, target, headers, claim, identity.secret, now)
-    if (claim.form === 'query')
-      for (const [name, value] of target.query) {
-        const lower = name.toLowerCase()
-        if (lower.startsWith('x-amz-') && !SIGNATURE_PARAMETERS.has(lower)) headers.adopt(lower, value)
-      }
-    return { claim, identity, signature }
   }
 
   /** Closes the connection unless `isDone` by the time that many bytes take at a modest speed. */

@@ -1,6 +1,7 @@
+import type { R2Bucket } from './r2-bucket.ts'
+import { nameOf } from './r2-bucket.ts'
+import type { StoredObject } from './r2-records.ts'
 import { S3Error } from './r2-s3-error.ts'
-import type { R2Bucket, StoredObject } from './r2-store.ts'
-import { nameOf } from './r2-store.ts'
 
 /** What a listing asks for. */
 export interface ListQuery {

@@ -1,7 +1,7 @@
 import type { Checksum } from './r2-checksum.ts'
 import type { R2Headers } from './r2-headers.ts'
+import type { ObjectMetadata, StoredObject } from './r2-records.ts'
 import { S3Error } from './r2-s3-error.ts'
-import type { ObjectMetadata, StoredObject } from './r2-store.ts'
 
 const HTTP_HEADERS = [
   'content-type',

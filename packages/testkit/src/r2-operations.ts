@@ -9,12 +9,10 @@ import {
   getBucketLocation,
   headBucket,
   listBuckets,
-  listMultipartUploads,
-  listObjectsV1,
-  listObjectsV2,
   putBucketCors,
   putBucketLifecycle,
 } from './r2-bucket-operations.ts'
+import { listMultipartUploads, listObjectsV1, listObjectsV2 } from './r2-listing-operations.ts'
 import {
   abortMultipartUpload,
   completeMultipartUpload,

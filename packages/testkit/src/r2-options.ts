@@ -13,6 +13,7 @@ export interface R2Credentials {
   readonly permission?: R2Permission | undefined
 }
 
+/** What `startR2` takes. */
 export interface R2Options {
   /** Buckets to make unless they exist. @default ['bucket'] */
   readonly buckets?: readonly string[] | undefined

@@ -26,6 +26,7 @@ export interface R2Server extends AsyncDisposable {
 
   /** Puts a fault in force until the result is disposed or its `count` is used up. */
   fault(fault: R2Fault): Disposable
+  /** Ends all faults. */
   clearFaults(): void
   /** Resets every connection and stops listening; data stays. */
   kill(): Promise<void>
@@ -33,6 +34,7 @@ export interface R2Server extends AsyncDisposable {
   start(): Promise<void>
   /** Goes on accepting requests without answering any until `thaw()`. */
   freeze(): void
+  /** Answers again, first what waited. */
   thaw(): void
   /** Sets the server's clock off by this, backwards when negative: its dates, and how it judges signatures. */
   skewClock(by: Duration | number): void
@@ -42,6 +44,7 @@ export interface R2Server extends AsyncDisposable {
   readonly pending: number
   /** What a bucket holds: keys of objects, and keys of open multipart uploads. */
   inspect(bucket: string): { readonly objects: readonly string[]; readonly uploads: readonly string[] }
+  /** Tells each request once it was answered or its connection ended. */
   on(name: 'request', listener: Listener<R2Exchange>): Disposable
   /** Finishes requests under way for up to 5 s, then stops for good; removes a temporary folder. */
   close(): Promise<void>

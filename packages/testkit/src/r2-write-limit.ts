@@ -1,5 +1,5 @@
+import { nameOf } from './r2-bucket.ts'
 import { S3Error } from './r2-s3-error.ts'
-import { nameOf } from './r2-store.ts'
 
 const MAX_KEYS = 10_000
 

@@ -127,12 +127,12 @@ function Facts({ job }: { readonly job: JobDetail['job'] }) {
   return (
     <dl className="card mt-6 grid grid-cols-1 gap-x-6 gap-y-4 p-5 min-[30rem]:grid-cols-2">
       {facts.map(([icon, name, value]) => (
-        <div key={name} className="flex items-start gap-3">
-          <span className="mt-0.5 text-sea">{icon}</span>
-          <div>
-            <dt className="text-sm text-faint">{name}</dt>
-            <dd className="font-medium tabular-nums">{value}</dd>
-          </div>
+        <div key={name} className="relative pl-7.5">
+          <dt className="text-sm text-faint">
+            <span className="absolute top-0.5 left-0 text-sea">{icon}</span>
+            {name}
+          </dt>
+          <dd className="font-medium tabular-nums">{value}</dd>
         </div>
       ))}
     </dl>

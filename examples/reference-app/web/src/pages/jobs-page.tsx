@@ -5,6 +5,7 @@ import { filterCount, type JobQuery, NO_FILTERS, paramsFrom, queryFrom } from '.
 import { useJobSearch } from '../data/jobs.ts'
 import { button } from '../ui/button.ts'
 import { dollars, plural, sentence } from '../ui/format.ts'
+import { HarbourScene } from '../ui/harbour-scene.tsx'
 import { JobFilters } from '../ui/job-filters.tsx'
 import { JobRow } from '../ui/job-row.tsx'
 import { Notice, ProblemNotice } from '../ui/notice.tsx'
@@ -28,8 +29,9 @@ export function JobsPage() {
     // biome-ignore lint/a11y/noStaticElementInteractions: arrow keys are a shortcut; every row is a link by itself
     <div ref={page} onKeyDown={(event) => walk(event, page.current)}>
       <PageTitle>{query.q ? `${query.q} – jobs` : 'Jobs'}</PageTitle>
-      <section aria-label="Search" className="border-b border-line bg-sea-wash/50">
-        <div className="wrap py-7 sm:py-10">
+      <section aria-label="Search" className="relative overflow-clip border-b border-line bg-sea-wash/50">
+        <HarbourScene />
+        <div className="wrap relative py-7 sm:py-10">
           <h1 className="text-2xl font-semibold tracking-tight sm:text-[2rem]">Work across the islands</h1>
           <p className="mt-1 text-soft">
             From Nassau to Cat Island: find it, send your résumé, hear back live.
@@ -44,7 +46,7 @@ export function JobsPage() {
           </div>
         </aside>
         <div>
-          <div className="mb-4 flex flex-wrap items-center gap-2 empty:mb-0">
+          <div className="mb-4 flex flex-wrap items-center gap-2 lg:not-has-[ul]:hidden">
             <button
               type="button"
               className={`${button('secondary', 'small')} lg:hidden`}
@@ -215,6 +217,7 @@ function Results({ query, onClear }: { readonly query: JobQuery; readonly onClea
   const searching = query.q.trim() !== '' || filterCount(query) > 0
   return (
     <section aria-label="Results" aria-busy={isPlaceholderData}>
+      <h2 className="sr-only">Results</h2>
       <p role="status" className="mb-3 text-sm text-soft">
         <strong className="font-semibold text-ink">
           {first.capped ? '1,000+ jobs' : plural(first.count, 'job')}

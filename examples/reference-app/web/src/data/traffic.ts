@@ -1,0 +1,49 @@
+import { ISLANDS, type JobPage, TRADES } from '../../../contract/job.ts'
+
+export interface TrafficResult {
+  readonly served: number
+  /** Answered with 429: the limiter did its work. */
+  readonly limited: number
+  readonly failed: number
+}
+
+const WORDS = ['engineer', 'chef', 'nurse', 'guide', 'manager', 'teacher'] as const
+
+/** Reads as visitors would, some pages often and some rarely, `atOnce` at a time. */
+export async function sendTraffic(requests: number, atOnce: number): Promise<TrafficResult> {
+  const result = { served: 0, limited: 0, failed: 0 }
+  let ids: readonly string[] = []
+  let sent = 0
+  const visitor = async () => {
+    while (sent < requests) {
+      const answer = await read(pathFor(sent++, ids))
+      if (answer === undefined || answer.status >= 500) result.failed++
+      else if (answer.status === 429) result.limited++
+      else result.served++
+      if (answer?.ok && ids.length === 0 && answer.url.endsWith('/jobs')) {
+        ids = ((await answer.json()) as JobPage).items.map(({ id }) => id)
+      } else await answer?.body?.cancel()
+    }
+  }
+  await Promise.all(Array.from({ length: atOnce }, visitor))
+  return result
+}
+
+function pathFor(index: number, ids: readonly string[]): string {
+  const any = <T>(values: readonly T[]) => values[Math.floor(Math.random() * values.length)]
+  const id = any(ids)
+  if (index % 3 === 1 && id) return `/jobs/${id}`
+  if (index % 5 === 2) return `/jobs?q=${any(WORDS)}`
+  if (index % 4 === 3) {
+    return `/jobs?${new URLSearchParams({ island: any(ISLANDS) ?? '', trade: any(TRADES) ?? '' })}`
+  }
+  return '/jobs'
+}
+
+async function read(path: string): Promise<Response | undefined> {
+  try {
+    return await fetch(`/api/v1${path}`, { signal: AbortSignal.timeout(15_000) })
+  } catch {
+    return undefined
+  }
+}

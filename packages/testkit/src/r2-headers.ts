@@ -1,16 +1,13 @@
 import type { IncomingMessage } from 'node:http'
 
-/**
- * The headers of one request as they were sent: repeated ones joined by a comma, values trimmed and inner runs of
- * spaces folded, which is the form SigV4 signs.
- */
+/** The headers of one request as they were sent, values trimmed and repeated ones joined by a comma. */
 export class R2Headers {
   readonly #values = new Map<string, string>()
 
   constructor(request: Pick<IncomingMessage, 'rawHeaders'>) {
     for (let i = 0; i + 1 < request.rawHeaders.length; i += 2) {
       const name = (request.rawHeaders[i] ?? '').toLowerCase()
-      const value = (request.rawHeaders[i + 1] ?? '').trim().replace(/[ \t]+/g, ' ')
+      const value = (request.rawHeaders[i + 1] ?? '').trim()
       const before = this.#values.get(name)
       this.#values.set(name, before === undefined ? value : `${before},${value}`)
     }

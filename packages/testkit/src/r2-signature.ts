@@ -32,6 +32,8 @@ export interface VerifiedSignature {
 const ALGORITHM = 'AWS4-HMAC-SHA256'
 const MAX_SKEW = 15 * 60_000
 const MAX_EXPIRY_SECONDS = 604_800
+const PAYLOAD_HASH =
+  /^([0-9a-f]{64}|UNSIGNED-PAYLOAD|STREAMING-UNSIGNED-PAYLOAD-TRAILER|STREAMING-AWS4-HMAC-SHA256-PAYLOAD(-TRAILER)?)$/
 const REGIONS = new Set(['auto', '', 'us-east-1', 'wnam', 'enam', 'weur', 'eeur', 'apac', 'oc'])
 
 /**
@@ -44,9 +46,15 @@ export function readClaim(target: R2Target, headers: R2Headers): SignatureClaim 
   const inQuery = target.query.has('X-Amz-Signature') || target.query.has('X-Amz-Algorithm')
   if (authorization !== undefined && inQuery)
     throw new S3Error('InvalidRequest', 'Sign in the Authorization header or in the query, not in both.')
-  if (authorization !== undefined) return claimFromHeader(authorization, headers)
-  if (inQuery) return claimFromQuery(target.query, headers)
-  throw new S3Error('InvalidArgument', 'Authorization')
+  if (authorization === undefined && !inQuery) throw new S3Error('InvalidArgument', 'Authorization')
+  const claim =
+    authorization === undefined
+      ? claimFromQuery(target.query, headers)
+      : claimFromHeader(authorization, headers)
+  // A value that nothing is checked against would leave the payload unprotected without a word.
+  if (!PAYLOAD_HASH.test(claim.payloadHash))
+    throw new S3Error('InvalidArgument', 'The x-amz-content-sha256 is neither a SHA-256 nor a mode of SigV4.')
+  return claim
 }
 
 /**
@@ -73,7 +81,8 @@ export function verifySignature(
   for (const name of signedHeaders) {
     const value = headers.get(name)
     if (value === undefined) throw new S3Error('SignatureDoesNotMatch', 'A signed header is missing.')
-    canonicalHeaders.push(`${name}:${value}\n`)
+    // Runs of spaces count as one in the signature only: what is stored keeps them.
+    canonicalHeaders.push(`${name}:${value.replace(/\s+/g, ' ')}\n`)
   }
   const [date = '', region = ''] = scope.split('/')
   const signingKey = deriveKey(secret, date, region)

@@ -154,7 +154,7 @@ export function s3Conformance({ name, start, differences = {} }: S3SuiteOptions)
         const kept = {
           ContentType: 'text/csv',
           CacheControl: 'private, max-age=60',
-          ContentDisposition: 'attachment; filename="a.csv"',
+          ContentDisposition: 'attachment; filename="a  b.csv"',
           ContentEncoding: 'gzip',
           ContentLanguage: 'en-BS',
           Metadata: { owner: 'u-1', note: 'two  words' },

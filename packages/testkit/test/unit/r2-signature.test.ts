@@ -96,6 +96,15 @@ describe('signatures in headers', () => {
     expect(() => verify('GET', '/test.txt', rest)).toThrow(/missing/)
   })
 
+  test.each(['', 'nonsense', EMPTY.toUpperCase(), 'STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD'])(
+    'a payload hash of %j is refused',
+    (hash) => {
+      expect(() => verify('GET', '/test.txt', { ...getObject, 'x-amz-content-sha256': hash })).toThrow(
+        /neither/,
+      )
+    },
+  )
+
   test('a clock 15 minutes off is accepted, a second more is refused', () => {
     expect(() => verify('GET', '/test.txt', getObject, NOW + 900_000)).not.toThrow()
     expect(() => verify('GET', '/test.txt', getObject, NOW + 901_000)).toThrow(/clocks/)

@@ -140,7 +140,7 @@ function BottomBar({ places }: { readonly places: readonly Place[] }) {
           key={to}
           to={to}
           end={to === '/'}
-          className="flex h-16 flex-col items-center justify-center gap-1 px-1 text-center text-xs leading-tight -outline-offset-2 text-soft aria-[current=page]:font-medium aria-[current=page]:text-sea"
+          className="flex h-16 flex-col items-center justify-center gap-1 px-0.5 text-center text-[0.6875rem] leading-tight -outline-offset-2 text-soft aria-[current=page]:font-medium aria-[current=page]:text-sea"
         >
           <Icon aria-hidden size={20} />
           {label}

@@ -119,8 +119,9 @@ function EmployerJobRow({ job }: { readonly job: EmployerJob }) {
           {job.place}
           <span aria-hidden>·</span>
           {pay(job)}
-          <span aria-hidden>·</span>
-          <TimeAgo iso={job.postedAt} />
+          <span className="hidden whitespace-nowrap sm:inline">
+            · <TimeAgo iso={job.postedAt} />
+          </span>
         </p>
       </div>
       <p className="flex items-center gap-2 text-sm text-soft tabular-nums">

@@ -61,7 +61,10 @@ function JobView({ detail }: { readonly detail: JobDetail }) {
                 {job.title}
               </h1>
               <p className="mt-1 text-soft">
-                {job.company} · posted <TimeAgo iso={job.postedAt} />
+                {job.company} ·{' '}
+                <span className="whitespace-nowrap">
+                  posted <TimeAgo iso={job.postedAt} />
+                </span>
               </p>
             </div>
           </header>

@@ -3,7 +3,7 @@ import type { ReactNode } from 'react'
 type Tone = 'plain' | 'sea' | 'coral' | 'reef' | 'dune'
 
 const TONES: Readonly<Record<Tone, string>> = {
-  plain: 'bg-sunken text-soft',
+  plain: 'bg-tag text-soft',
   sea: 'bg-sea-wash text-sea',
   coral: 'bg-coral-wash text-coral',
   reef: 'bg-reef-wash text-reef',

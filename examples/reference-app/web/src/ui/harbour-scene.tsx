@@ -13,13 +13,13 @@ export function HarbourScene() {
         className="fill-sea opacity-25"
       />
       <g>
-        <path d="M300 158V84l-36 66Z" className="fill-surface" />
+        <path d="M300 158V84l-36 66Z" className="fill-sail" />
         <path d="M305 158v-56l26 50Z" className="fill-coral-vivid opacity-70" />
         <path d="M258 160h80l-12 14h-56Z" className="fill-sea" />
       </g>
       <g>
-        <path d="M452 148v-36l-18 33Z" className="fill-surface" />
-        <path d="M455 148v-26l12 23Z" className="fill-surface opacity-70" />
+        <path d="M452 148v-36l-18 33Z" className="fill-sail" />
+        <path d="M455 148v-26l12 23Z" className="fill-sail opacity-70" />
         <path d="M430 150h40l-6 7h-28Z" className="fill-sea opacity-80" />
       </g>
       <path d="M0 172q32-12 65 0t65 0 65 0 65 0 65 0 65 0 65 0 65 0V220H0Z" className="fill-sea opacity-20" />

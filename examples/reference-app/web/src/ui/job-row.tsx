@@ -30,8 +30,10 @@ export function JobRow({ job }: { readonly job: JobSummary }) {
             </Link>
           </h3>
           <p className="mt-0.5 flex flex-wrap items-center gap-x-1.5 text-[0.9375rem] text-soft">
-            <span>{job.company}</span>
-            <span aria-hidden>·</span>
+            <span className="basis-full sm:basis-auto">{job.company}</span>
+            <span aria-hidden className="hidden sm:inline">
+              ·
+            </span>
             <span className="inline-flex items-center gap-1">
               <MapPin aria-hidden size={14} className="flex-none text-faint" />
               {job.place === job.island ? job.place : `${job.place}, ${job.island}`}

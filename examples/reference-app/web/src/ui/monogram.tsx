@@ -3,7 +3,7 @@ const TINTS = [
   'bg-reef-wash text-reef',
   'bg-dune-wash text-dune',
   'bg-coral-wash text-coral',
-  'bg-sunken text-soft',
+  'bg-tag text-soft',
 ] as const
 
 /** A company or a person as two letters on a tint of its own. */

@@ -19,7 +19,7 @@ export interface MapLayout {
   readonly links: readonly MapLink[]
 }
 
-const WIDE = 620
+const WIDE = 560
 const STORE = 60
 const NODE = 112
 const GAP = 14

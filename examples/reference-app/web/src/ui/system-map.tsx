@@ -144,13 +144,13 @@ function NodePart({ node, map }: { readonly node: KnownNode; readonly map: MapLa
       <p className="flex gap-1.5 text-[0.8125rem]">
         <span
           data-part={`${node.name}/memory`}
-          className="rounded-md bg-sunken px-1.5 py-0.5 text-soft transition-colors duration-150 data-lit:bg-coral data-lit:text-page"
+          className="rounded-md bg-tag px-1.5 py-0.5 text-soft transition-colors duration-150 data-lit:bg-coral data-lit:text-page"
         >
           Tier 1
         </span>
         <span
           data-part={`${node.name}/limiter`}
-          className="rounded-md bg-sunken px-1.5 py-0.5 text-soft transition-colors duration-150 data-lit:bg-coral data-lit:text-page"
+          className="rounded-md bg-tag px-1.5 py-0.5 text-soft transition-colors duration-150 data-lit:bg-coral data-lit:text-page"
         >
           Limits
         </span>

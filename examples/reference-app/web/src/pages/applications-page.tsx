@@ -68,8 +68,10 @@ function ApplicationCard({ application }: { readonly application: MyApplication 
             </Link>
           </h2>
           <p className="flex flex-wrap items-center gap-x-1.5 text-[0.9375rem] text-soft">
-            {job.company}
-            <span aria-hidden>·</span>
+            <span className="basis-full sm:basis-auto">{job.company}</span>
+            <span aria-hidden className="hidden sm:inline">
+              ·
+            </span>
             <span className="inline-flex items-center gap-1">
               <MapPin aria-hidden size={14} className="text-faint" />
               {job.place}

@@ -27,6 +27,7 @@ export function BoardPage() {
   const { data: detail } = useJob(id)
   const { data, error, refetch } = useReceivedApplications(id)
   const move = useMove()
+  const arrived = useArrivals(data)
   return (
     <Page title={detail ? `${detail.job.title}: applications` : 'Applications'}>
       <Link
@@ -63,7 +64,7 @@ export function BoardPage() {
           Leave this page open: the first application appears here the moment it is sent.
         </Notice>
       )}
-      {data && data.length > 0 && <Board applications={data} onMove={move} />}
+      {data && data.length > 0 && <Board applications={data} arrived={arrived} onMove={move} />}
     </Page>
   )
 }
@@ -97,18 +98,19 @@ const DRAGGED = 'application/x-harbour-application'
 
 function Board({
   applications,
+  arrived,
   onMove,
 }: {
   readonly applications: readonly ReceivedApplication[]
+  readonly arrived: ReadonlySet<string>
   readonly onMove: MoveTo
 }) {
-  const arrived = useArrivals(applications)
   const drop = (event: DragEvent, status: ApplicationStatus) => {
     const dragged = applications.find(({ id }) => id === event.dataTransfer.getData(DRAGGED))
     if (dragged) onMove(dragged, status)
   }
   return (
-    <div className="grid gap-4 md:-mx-6 md:auto-cols-[minmax(13.5rem,1fr)] md:grid-flow-col md:gap-3 md:overflow-x-auto md:px-6 md:pb-3">
+    <div className="grid gap-4 md:-mx-6 md:auto-cols-[minmax(12.5rem,1fr)] md:grid-flow-col md:gap-3 md:overflow-x-auto md:px-6 md:pb-3">
       {APPLICATION_STATUSES.map((status) => (
         <Column
           key={status}
@@ -167,11 +169,7 @@ function Column({
         <ul className="space-y-2">
           {applications.map((application) => (
             <li key={application.id}>
-              <ApplicantCard
-                application={application}
-                fresh={arrived.has(`${application.id}:${application.version}`)}
-                onMove={onMove}
-              />
+              <ApplicantCard application={application} fresh={arrived.has(application.id)} onMove={onMove} />
             </li>
           ))}
         </ul>
@@ -244,19 +242,26 @@ function ApplicantCard({
 
 const FRESH = 8_000
 
-/** Versions of applications that arrived while the board was looked at. */
-function useArrivals(applications: readonly ReceivedApplication[]): ReadonlySet<string> {
-  const known = useRef<ReadonlySet<string>>(undefined)
+/** The applications that came, or were moved by somebody else, while the page was looked at. */
+function useArrivals(applications: readonly ReceivedApplication[] | undefined): ReadonlySet<string> {
+  const known = useRef<ReadonlyMap<string, ReceivedApplication>>(undefined)
   const [arrived, setArrived] = useState<ReadonlySet<string>>(new Set())
   useEffect(() => {
-    const now = new Set(applications.map(({ id, version }) => `${id}:${version}`))
+    if (!applications) return
     const before = known.current
-    known.current = now
+    known.current = new Map(applications.map((application) => [application.id, application]))
     if (!before) return
-    const news = [...now].filter((key) => !before.has(key))
+    const news = applications.filter((application) => {
+      const was = before.get(application.id)
+      // An own move changes the status first and gets its version from the server after.
+      return !was || (was.version !== application.version && was.status !== application.status)
+    })
     if (news.length === 0) return
-    setArrived((all) => new Set([...all, ...news]))
-    setTimeout(() => setArrived((all) => new Set([...all].filter((key) => !news.includes(key)))), FRESH)
+    setArrived((all) => new Set([...all, ...news.map(({ id }) => id)]))
+    setTimeout(
+      () => setArrived((all) => new Set([...all].filter((id) => !news.some((each) => each.id === id)))),
+      FRESH,
+    )
   }, [applications])
   return arrived
 }

@@ -38,9 +38,7 @@ export function moment(iso: string): string {
 }
 
 export function bytes(size: number): string {
-  return size < 1024 * 1024
-    ? `${Math.max(1, Math.round(size / 1024))} KB`
-    : `${(size / 1024 / 1024).toFixed(1)} MB`
+  return size < 1024 * 1024 ? `${Math.ceil(size / 1024)} KB` : `${(size / 1024 / 1024).toFixed(1)} MB`
 }
 
 export function sentence(text: string): string {

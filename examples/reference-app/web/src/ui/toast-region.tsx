@@ -1,6 +1,6 @@
 import { Check, TriangleAlert, X } from 'lucide-react'
 import { useEffect, useState } from 'react'
-import { Link } from 'react-router'
+import { Link, useLocation } from 'react-router'
 import { dismissToast, type Toast, useToasts } from '../data/toasts.ts'
 import { LiveDot } from './badge.tsx'
 
@@ -24,6 +24,7 @@ export function ToastRegion() {
 
 function ToastCard({ toast }: { readonly toast: Toast }) {
   const [held, setHeld] = useState(false)
+  const { pathname } = useLocation()
   useEffect(() => {
     if (held) return
     const timer = setTimeout(() => dismissToast(toast.id), STAYS)
@@ -45,7 +46,7 @@ function ToastCard({ toast }: { readonly toast: Toast }) {
       </span>
       <p className="min-w-0 flex-1">
         {toast.text}
-        {toast.href && (
+        {toast.href && toast.href !== pathname && (
           <>
             {' '}
             <Link

@@ -11,8 +11,16 @@ const realServers = { maxWorkers: 2, testTimeout: 30_000, hookTimeout: 60_000 }
 const missing = process.env.CAYS_MISSING?.split(',').filter(Boolean) ?? []
 const leftOut = testsNeeding(missing, import.meta.dirname)
 
+// Projects of one order share their workers, so one that has its own number of them has its own order.
+let order = 1
+
 function project(name: string, include: readonly string[], test: object = {}) {
-  return { ...source, ssr: source, test: { name, include: [...include], exclude: leftOut, ...test } }
+  const sequence = 'maxWorkers' in test ? { groupOrder: order++ } : {}
+  return {
+    ...source,
+    ssr: source,
+    test: { name, include: [...include], exclude: leftOut, sequence, ...test },
+  }
 }
 
 export default defineConfig({

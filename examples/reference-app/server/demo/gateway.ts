@@ -112,13 +112,18 @@ export async function startGateway(targets: readonly GatewayTarget[], port = 0):
     socket.on('error', () => socket.destroy())
     void choose(new Set()).then((backend) => {
       if (!backend) return void socket.end('HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\n')
+      // An open socket counts as work, so that sockets spread over the nodes as requests do.
+      backend.inFlight++
       const upstream = connect(backend.port, '127.0.0.1', () => {
         upstream.write(`${req.method} ${req.url} HTTP/1.1\r\n${rawHeaders(req)}\r\n\r\n`)
         if (head.length > 0) upstream.write(head)
         socket.pipe(upstream).pipe(socket)
       })
       upstream.on('error', () => socket.destroy())
-      upstream.on('close', () => socket.destroy())
+      upstream.on('close', () => {
+        backend.inFlight--
+        socket.destroy()
+      })
       socket.on('close', () => upstream.destroy())
     })
   })

@@ -1,0 +1,246 @@
+import { mkdirSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
+import { build } from 'vite'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { SystemStatus } from '../../contract/status.ts'
+import { type Stack, startStack } from '../../server/demo/stack.ts'
+import { pdf, Visitor } from '../support/visitor.ts'
+
+const APP = fileURLToPath(new URL('../..', import.meta.url))
+const SHOTS = fileURLToPath(new URL('../../../../.cays/screenshots', import.meta.url))
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+const WIDTHS = [360, 768, 1280]
+
+let stack: Stack
+let browser: Browser
+
+beforeAll(async () => {
+  mkdirSync(SHOTS, { recursive: true })
+  await build({ root: join(APP, 'web'), configFile: join(APP, 'web/vite.config.ts'), logLevel: 'error' })
+  ;[stack, browser] = await Promise.all([
+    startStack(),
+    chromium.launch({
+      executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+      args: [
+        '--no-sandbox',
+        '--disable-gpu',
+        '--disable-quic',
+        '--disable-background-networking',
+        '--disable-component-update',
+        '--disable-sync',
+      ],
+    }),
+  ])
+}, 180_000)
+afterAll(async () => {
+  await browser?.close()
+  await stack?.close()
+}, 60_000)
+
+/** One person at one screen, and everything that went wrong for them. */
+async function person(): Promise<{
+  readonly page: Page
+  readonly context: BrowserContext
+  readonly wrong: string[]
+}> {
+  const context = await browser.newContext({
+    viewport: { width: 1280, height: 900 },
+    baseURL: stack.url,
+    reducedMotion: 'reduce',
+  })
+  const page = await context.newPage()
+  const wrong: string[] = []
+  page.on('pageerror', (error) => wrong.push(`page: ${error.message}`))
+  page.on('response', (answer) => {
+    if (answer.status() >= 500) wrong.push(`${answer.status()} ${answer.request().method()} ${answer.url()}`)
+  })
+  page.on('requestfailed', (request) => {
+    // What a page asked for before it was left is not a failure.
+    const why = request.failure()?.errorText ?? ''
+    if (why !== 'net::ERR_ABORTED') wrong.push(`${why} ${request.method()} ${request.url()}`)
+  })
+  return { page, context, wrong }
+}
+
+async function signUp(page: Page, role: 'seeker' | 'employer', name: string): Promise<void> {
+  await page.goto('/sign-up')
+  if (role === 'employer') {
+    await page.locator('input[name=role][value=employer]').check({ force: true })
+    await page.getByLabel('Company').fill('Lantern Kitchens')
+  }
+  await page.getByLabel('Your name').fill(name)
+  await page.getByLabel('E-mail').fill(`${name.toLowerCase().replace(/\W+/g, '.')}@harbour.example`)
+  await page.getByLabel('Password').fill('a long enough password')
+  await page.locator('form button[type=submit]').click()
+  await page.waitForURL(role === 'employer' ? '**/employer' : (url) => url.pathname === '/')
+}
+
+/** What axe finds on the page as it is now. */
+async function violations(page: Page): Promise<string[]> {
+  // Evaluated and not added as a script: the pages' own policy refuses foreign scripts, as it should.
+  await page.evaluate(AXE)
+  const found = await page.evaluate(async () => {
+    const { axe } = globalThis as unknown as {
+      readonly axe: {
+        run(): Promise<{
+          readonly violations: readonly {
+            readonly id: string
+            readonly nodes: readonly { readonly html: string }[]
+          }[]
+        }>
+      }
+    }
+    return (await axe.run()).violations.map(
+      ({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 160)).join(' | ')}`,
+    )
+  })
+  return found.map((violation) => `${page.url()} ${violation}`)
+}
+
+async function socketsPerNode(): Promise<number[]> {
+  const { nodes } = await new Visitor(stack.url).call<SystemStatus>('GET', '/status')
+  return nodes.map((node) => node.sockets)
+}
+
+describe('two people on two nodes', () => {
+  it('meet over a job while both nodes are replaced under them, and nothing fails', async () => {
+    const [employer, seeker] = await Promise.all([person(), person()])
+    await signUp(employer.page, 'employer', 'Devon Pinder')
+    await signUp(seeker.page, 'seeker', 'Alice Moss')
+    await expect.poll(socketsPerNode, { timeout: 20_000 }).toEqual([1, 1])
+
+    // The employer posts a job.
+    await employer.page.goto('/employer/jobs/new')
+    await employer.page.getByLabel('Title').fill('Bonefish Guide')
+    await employer.page.getByLabel('Island').selectOption('Andros')
+    await employer.page.getByLabel('Town or settlement').fill('Andros Town')
+    await employer.page.getByLabel('Trade').selectOption('Tourism')
+    await employer.page.getByLabel('Pay from').fill('32,000')
+    await employer.page.getByLabel('Pay to').fill('40,000')
+    await employer.page
+      .getByLabel('Description')
+      .fill('Pole a skiff over the flats and find fish for people who have waited all year.')
+    await employer.page.getByRole('button', { name: 'Post the job' }).click()
+    await employer.page.waitForURL(/\/(employer\/)?jobs\/[0-9a-f-]{36}/)
+    const jobId = /[0-9a-f-]{36}/.exec(employer.page.url())?.[0] ?? ''
+    await employer.page.goto(`/employer/jobs/${jobId}`)
+    await employer.page.getByText('Nobody applied yet').waitFor()
+
+    // The seeker finds it by typing, and applies with a large PDF, pausing once.
+    await seeker.page.goto('/')
+    await seeker.page.getByRole('searchbox').fill('bonefish')
+    await seeker.page
+      .getByRole('link', { name: /Bonefish Guide/ })
+      .first()
+      .click()
+    await seeker.page.waitForURL(`**/jobs/${jobId}`)
+    await seeker.page.goto(`/jobs/${jobId}/apply`)
+    const uploads: string[] = []
+    seeker.page.on('request', (request) => {
+      if (request.method() === 'PUT') uploads.push(new URL(request.url()).origin)
+    })
+    await seeker.page
+      .locator('input[type=file]')
+      .setInputFiles({ name: 'Alice Moss.pdf', mimeType: 'application/pdf', buffer: pdf(18 * 2 ** 20) })
+    await seeker.page.getByText('Arrived').waitFor({ timeout: 60_000 })
+    await seeker.page.getByLabel('A few words to the employer').fill('I know where they feed.')
+    await seeker.page.getByRole('button', { name: 'Send application' }).click()
+    await seeker.page.getByText('Your application is on its way').waitFor({ timeout: 30_000 })
+    expect(uploads.length).toBeGreaterThan(1)
+    expect(new Set(uploads)).toEqual(new Set([stack.r2.url]))
+
+    // It arrives on the employer's board by itself.
+    await employer.page.getByRole('article', { name: 'Alice Moss' }).waitFor({ timeout: 20_000 })
+    await seeker.page.goto('/applications')
+    const card = seeker.page.getByRole('article', { name: /Bonefish Guide/ })
+    await card.waitFor()
+
+    // Both nodes are replaced while both people go on.
+    for (const node of stack.nodes) {
+      const restart = node.stop().then(() => node.start())
+      let restarted = false
+      void restart.finally(() => {
+        restarted = true
+      })
+      while (!restarted) {
+        await employer.page.evaluate(() => fetch('/api/v1/employer/jobs').then((answer) => answer.text()))
+        await seeker.page.evaluate(() => fetch('/api/v1/applications').then((answer) => answer.text()))
+      }
+      await restart
+    }
+
+    // The status changes before the seeker's eyes, over sockets that have moved meanwhile.
+    const before = await card.getAttribute('aria-label')
+    await employer.page.getByLabel('Status of Alice Moss').selectOption('interview')
+    await expect.poll(() => card.getAttribute('aria-label'), { timeout: 20_000 }).not.toBe(before)
+    await seeker.page.getByRole('button', { name: /Notifications, 1 new/ }).waitFor({ timeout: 10_000 })
+
+    expect(await violations(employer.page)).toEqual([])
+    expect(await violations(seeker.page)).toEqual([])
+    expect([...employer.wrong, ...seeker.wrong]).toEqual([])
+    await Promise.all([employer.context.close(), seeker.context.close()])
+  }, 180_000)
+})
+
+describe('every screen', () => {
+  it('stands at three widths in both themes, and axe finds nothing', async () => {
+    const employer = await person()
+    await employer.page.goto('/sign-in')
+    await employer.page.getByLabel('E-mail').fill('employer@harbour.example')
+    await employer.page.getByLabel('Password').fill('harbour-lights')
+    await employer.page.locator('form button[type=submit]').click()
+    await employer.page.waitForURL('**/employer')
+    const visitor = await person()
+    const { items } = await new Visitor(stack.url).call<{
+      readonly items: readonly { readonly id: string }[]
+    }>('GET', '/jobs')
+    const screens: [Page, string, string][] = [
+      [visitor.page, 'jobs', '/'],
+      [visitor.page, 'nothing-found', '/?q=zzzz'],
+      [visitor.page, 'job', `/jobs/${items[0]?.id}`],
+      [visitor.page, 'sign-in', '/sign-in'],
+      [visitor.page, 'status', '/status'],
+      [visitor.page, 'not-found', '/no-such-page'],
+      [employer.page, 'employer', '/employer'],
+      [employer.page, 'post-a-job', '/employer/jobs/new'],
+      [employer.page, 'account', '/account'],
+    ]
+    const found: string[] = []
+    for (const [page, name, path] of screens) {
+      await page.goto(path)
+      await page.waitForLoadState('networkidle').catch(() => {})
+      for (const theme of ['light', 'dark'] as const) {
+        await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' })
+        for (const width of WIDTHS) {
+          await page.setViewportSize({ width, height: 900 })
+          await page.screenshot({ path: join(SHOTS, `${name}-${theme}-${width}.png`) })
+          const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)
+          if (overflow > 0) found.push(`${name} at ${width} is ${overflow} px too wide`)
+        }
+        found.push(...(await violations(page)))
+      }
+      expect(await page.title(), name).not.toBe('')
+      expect(await page.locator('main').count(), name).toBe(1)
+    }
+    expect(found).toEqual([])
+    expect([...employer.wrong, ...visitor.wrong]).toEqual([])
+    await Promise.all([employer.context.close(), visitor.context.close()])
+  }, 180_000)
+
+  it('says so when the network is gone, and recovers', async () => {
+    const { page, context } = await person()
+    await page.goto('/')
+    await page.getByRole('link', { name: /./ }).first().waitFor()
+    await context.setOffline(true)
+    await page
+      .getByText(/offline/i)
+      .first()
+      .waitFor({ timeout: 10_000 })
+    await context.setOffline(false)
+    await expect.poll(() => page.getByText(/offline/i).count(), { timeout: 10_000 }).toBe(0)
+    await context.close()
+  })
+})

@@ -1,6 +1,6 @@
 import { LifeBuoy, Search, SlidersHorizontal, X } from 'lucide-react'
 import { type KeyboardEvent, lazy, Suspense, useEffect, useRef, useState } from 'react'
-import { useSearchParams } from 'react-router'
+import { useNavigation, useSearchParams } from 'react-router'
 import { filterCount, type JobQuery, NO_FILTERS, paramsFrom, queryFrom } from '../data/job-query.ts'
 import { useJobSearch } from '../data/jobs.ts'
 import { button } from '../ui/button.ts'
@@ -79,6 +79,7 @@ export function JobsPage() {
 
 function SearchBox({ value, onChange }: { readonly value: string; readonly onChange: (q: string) => void }) {
   const [text, setText] = useState(value)
+  const leaving = useNavigation().location !== undefined
   const input = useRef<HTMLInputElement>(null)
   const told = useRef(value)
   const tell = useRef(onChange)
@@ -93,12 +94,14 @@ function SearchBox({ value, onChange }: { readonly value: string; readonly onCha
   }, [value])
   useEffect(() => {
     if (text === told.current) return
+    // Whoever clicked a result meanwhile is on the way there: a new address now would call them back.
+    if (leaving) return
     const timer = setTimeout(() => {
       told.current = text
       tell.current(text)
     }, TYPING_PAUSE)
     return () => clearTimeout(timer)
-  }, [text])
+  }, [text, leaving])
   useEffect(() => {
     // On a phone the keyboard would cover what the page has to show.
     if (matchMedia('(pointer: fine)').matches) input.current?.focus({ preventScroll: true })

@@ -213,7 +213,7 @@ function ApplicantCard({
       {note && <p className="mt-2.5 line-clamp-4 text-sm wrap-break-word text-soft">{note}</p>}
       <button
         type="button"
-        aria-label={`Open the résumé of ${applicant.name}`}
+        aria-label={`${application.resumeName}, the résumé of ${applicant.name}`}
         className="mt-2 inline-flex min-h-9 max-w-full items-center gap-1.5 rounded-md text-sm font-medium text-sea hover:underline"
         onClick={() =>
           openResume(application.id).catch((error: unknown) =>

@@ -136,7 +136,7 @@ function EmployerJobRow({ job }: { readonly job: EmployerJob }) {
       </p>
       <button
         type="button"
-        aria-label={job.status === 'open' ? `Close ${job.title}` : `Open ${job.title} again`}
+        aria-label={job.status === 'open' ? `Close ${job.title}` : `Open again: ${job.title}`}
         className={`${button('secondary', 'small')} relative z-10`}
         disabled={change.isPending}
         onClick={() => (job.status === 'open' ? setAsking(true) : set('open'))}

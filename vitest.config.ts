@@ -28,7 +28,7 @@ export default defineConfig({
     reporters: ['default'],
     projects: [
       project('unit', ['packages/*/test/unit/**/*.test.ts', 'examples/*/test/unit/**/*.test.ts']),
-      project('conventions', ['test/{conventions,scripts}/**/*.test.ts'], { testTimeout: 60_000 }),
+      project('conventions', ['test/{conventions,scripts,bench}/**/*.test.ts'], { testTimeout: 60_000 }),
       project('types', [], {
         include: [],
         typecheck: {

@@ -1,0 +1,92 @@
+import { createCache } from '@cays/cache'
+import { LRUCache } from 'lru-cache'
+import { defineCase } from '../../../bench/define-case.ts'
+import { peer } from '../../../bench/peer.ts'
+
+interface GetOrSet {
+  getOrSet(options: { key: string; factory: () => Promise<unknown> }): Promise<unknown>
+}
+interface BentoCacheModule {
+  readonly BentoCache: new (options: {
+    default: string
+    stores: Record<string, unknown>
+  }) => GetOrSet & { disconnectAll(): Promise<void> }
+  readonly bentostore: () => { useL1Layer(driver: unknown): unknown }
+}
+interface BentoMemoryModule {
+  readonly memoryDriver: (options: { maxItems: number; serialize: boolean }) => unknown
+}
+interface CacheableModule {
+  readonly Cacheable: new (options: {
+    ttl: string
+  }) => {
+    getOrSet(key: string, load: () => Promise<unknown>): Promise<unknown>
+    disconnect(): Promise<void>
+  }
+}
+
+const keys = Array.from({ length: 1_000 }, (_, index) => `user:${index}`)
+const load = async (key: string) => ({ id: key, name: 'Ada', roles: ['editor'] })
+
+/** Reads the keys in turn, each read awaited. */
+function reading(read: (key: string) => unknown) {
+  return async (count: number) => {
+    for (let index = 0; index < count; index += 1) await read(keys[index % keys.length] ?? '')
+  }
+}
+
+/** What all contenders do: `getOrSet` of a key that is in memory; of the bare LRU, an awaited `get`. */
+export const benchmark = defineCase({
+  operation: 'an awaited read of one of 1,000 keys in memory',
+  contenders: [
+    {
+      name: '@cays/cache',
+      async prepare() {
+        const cache = createCache({ name: 'bench', ttl: '1h' })
+        for (const key of keys) await cache.getOrSet(key, () => load(key))
+        return {
+          run: reading((key) => cache.getOrSet(key, () => load(key))),
+          close: () => cache.close(),
+        }
+      },
+    },
+    {
+      name: 'lru-cache',
+      async prepare() {
+        const cache = new LRUCache<string, object>({ max: 10_000, ttl: 3_600_000 })
+        for (const key of keys) cache.set(key, await load(key))
+        return { run: reading((key) => cache.get(key)) }
+      },
+    },
+    {
+      name: 'bentocache',
+      async prepare() {
+        const { BentoCache, bentostore } = await peer<BentoCacheModule>('bentocache')
+        const { memoryDriver } = await peer<BentoMemoryModule>('bentocache/drivers/memory')
+        const driver = memoryDriver({ maxItems: 10_000, serialize: false })
+        const cache = new BentoCache({
+          default: 'memory',
+          stores: { memory: bentostore().useL1Layer(driver) },
+        })
+        const read = (key: string) => cache.getOrSet({ key, factory: () => load(key) })
+        for (const key of keys) await read(key)
+        return { run: reading(read), close: () => cache.disconnectAll() }
+      },
+    },
+    {
+      name: 'cacheable',
+      async prepare() {
+        const { Cacheable } = await peer<CacheableModule>('cacheable')
+        const cache = new Cacheable({ ttl: '1h' })
+        const read = (key: string) => cache.getOrSet(key, () => load(key))
+        for (const key of keys) await read(key)
+        return { run: reading(read), close: () => cache.disconnect() }
+      },
+    },
+  ],
+  claims: [
+    { figure: 'awaited hit in memory beside the bare LRU', must: { ratio: 1.3 }, against: 'lru-cache' },
+    { figure: 'awaited hit in memory', must: { advantage: 8 }, against: 'bentocache' },
+    { figure: 'awaited hit in memory', must: { advantage: 8 }, against: 'cacheable' },
+  ],
+})

@@ -32,7 +32,6 @@ export const changeApplicationSchema = z.strictObject({
   /** The version the change is based on; a newer one at the server answers 409 with it. */
   version: z.int().min(1),
 })
-export type ChangeApplication = z.infer<typeof changeApplicationSchema>
 
 interface ApplicationBase {
   readonly id: string

@@ -104,7 +104,6 @@ export const postJobSchema = z
 export type PostJob = z.infer<typeof postJobSchema>
 
 export const changeJobSchema = z.strictObject({ status: z.enum(['open', 'closed']) })
-export type ChangeJob = z.infer<typeof changeJobSchema>
 
 /** A row of the employer's own list. */
 export interface EmployerJob extends JobSummary {

@@ -27,10 +27,6 @@ export function setMe(account: Account | null): void {
   void queryClient.invalidateQueries({ queryKey: ['job'] })
 }
 
-export function currentMe(): Account | null | undefined {
-  return queryClient.getQueryData<Account | null>(ME)
-}
-
 export function useSignIn() {
   return useMutation({
     mutationFn: (body: SignIn) => call<Account>('/sessions', { method: 'POST', body }),

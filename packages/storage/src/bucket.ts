@@ -9,9 +9,11 @@ import type { ByteRange, Capabilities, ObjectHead, ObjectInfo, Provider } from '
 import { type PutResult, put } from './put.ts'
 import { resumedBody } from './resumed-body.ts'
 import type { Source } from './source.ts'
+import { type StorageOperation, traced } from './telemetry.ts'
 
 type Call = { readonly signal?: AbortSignal | undefined }
 
+/** What is kept beside the bytes, and when to write at all. */
 export interface PutOptions extends Call {
   /** Bytes of a stream, when known: checked, and saves memory and requests. */
   readonly size?: number | undefined
@@ -19,6 +21,7 @@ export interface PutOptions extends Call {
   readonly contentType?: string | undefined
   /** File name that a browser saves the object under. */
   readonly download?: string | undefined
+  /** The `Cache-Control` that readers of the object get. */
   readonly cacheControl?: string | undefined
   /** Lower-case names; at most 2 KiB in all. */
   readonly metadata?: Readonly<Record<string, string>> | undefined
@@ -32,6 +35,7 @@ export interface PutOptions extends Call {
   readonly sourceTimeout?: Duration | undefined
 }
 
+/** Which bytes, of which version. */
 export interface GetOptions extends Call {
   /** First and last byte, both included. */
   readonly range?: { readonly start: number; readonly end?: number | undefined } | undefined
@@ -51,19 +55,22 @@ export interface StoredObject extends ObjectHead {
   text(): Promise<string>
 }
 
+/** Which objects to list. */
 export interface ListOptions extends Call {
-  /** @default '' */
+  /** Only keys that start with this. @default '' */
   readonly prefix?: string | undefined
   /** Objects asked for per request, 1 to 1,000. @default 1000 */
   readonly pageSize?: number | undefined
 }
 
+/** How the deletion of one key ended. */
 export interface DeleteOutcome {
   readonly key: string
   /** Absent when the object is gone. */
   readonly error?: Error
 }
 
+/** When to copy. */
 export interface CopyOptions extends Call {
   /** Copy only while the source has this ETag. */
   readonly ifMatch?: string | undefined
@@ -74,6 +81,7 @@ interface SignOptions {
   readonly expiresIn?: Duration | undefined
 }
 
+/** A URL that reads. */
 export interface SignGetOptions extends SignOptions {
   readonly method?: 'GET' | undefined
   /** Makes the browser save the object under this name. */
@@ -82,6 +90,7 @@ export interface SignGetOptions extends SignOptions {
   readonly contentType?: string | undefined
 }
 
+/** A URL that writes one object of known size and type. */
 export interface SignPutOptions extends SignOptions {
   readonly method: 'PUT'
   /** The sender must send exactly this many bytes. */
@@ -92,6 +101,7 @@ export interface SignPutOptions extends SignOptions {
   readonly writeOnce?: boolean | undefined
 }
 
+/** What the sender of a signed write needs. */
 export interface SignedPut {
   readonly url: string
   /** To be sent exactly so; browsers add Content-Length themselves. */
@@ -110,8 +120,11 @@ export class Bucket {
   readonly #budget: ByteBudget
   readonly #lifecycle: Lifecycle
 
+  readonly #instance: string
+
   /** @internal */
-  constructor(name: string, provider: Provider, budget: ByteBudget, lifecycle: Lifecycle) {
+  constructor(instance: string, name: string, provider: Provider, budget: ByteBudget, lifecycle: Lifecycle) {
+    this.#instance = instance
     this.name = name
     this.capabilities = provider.capabilities
     this.#provider = provider
@@ -164,7 +177,7 @@ export class Bucket {
       patience: read.duration('sourceTimeout', options.sourceTimeout, 30_000, { min: 1 }),
       signal: options.signal,
     }
-    return this.#lifecycle.run(() => put(this.#provider, this.#budget, plan))
+    return this.#run('put', () => put(this.#provider, this.#budget, plan))
   }
 
   /** The object; throws `STORAGE_ERR_NOT_FOUND` when there is none. */
@@ -178,18 +191,19 @@ export class Bucket {
         range.end === undefined ? undefined : read.integer('range.end', range.end, 0, { min: range.start }),
     }
     checkKey(key)
-    return this.#lifecycle.run(async () => {
+    return this.#run('get', async () => {
       const { head, body } = await this.#provider.get(key, { range: bytes, ifMatch }, signal)
       return this.#stored(head, resumedBody(this.#provider, head, body, bytes, signal), bytes)
     })
   }
 
+  /** The object without its bytes; throws `STORAGE_ERR_NOT_FOUND` when there is none. */
   head(key: string, options: Call = {}): Promise<ObjectHead> {
     checkKey(key)
-    return this.#lifecycle.run(() => this.#provider.head(key, options.signal))
+    return this.#run('head', () => this.#provider.head(key, options.signal))
   }
 
-  /** Whether there is such an object now. */
+  /** Whether there is such an object now. Throws when the provider cannot be asked. */
   async exists(key: string, options: Call = {}): Promise<boolean> {
     try {
       await this.head(key, options)
@@ -208,7 +222,7 @@ export class Bucket {
     const prefix = checkPrefix(options.prefix ?? '')
     let after: string | undefined
     do {
-      const page = await this.#lifecycle.run(() =>
+      const page = await this.#run('list', () =>
         this.#provider.list({ prefix, limit, after }, options.signal),
       )
       yield* page.objects
@@ -225,7 +239,7 @@ export class Bucket {
   /** Deletes any number of objects, a thousand per request, and says how each fared, in the given order. */
   deleteMany(keys: Iterable<string>, options: Call = {}): Promise<readonly DeleteOutcome[]> {
     const all = Array.from(keys, checkKey)
-    return this.#lifecycle.run(async () => {
+    return this.#run('delete', async () => {
       const failures = new Map<string, Error>()
       for (let at = 0; at < all.length; at += 1_000) {
         const batch = all.slice(at, at + 1_000)
@@ -255,7 +269,7 @@ export class Bucket {
     }
     checkKey(from)
     checkOwnKey(to)
-    return this.#lifecycle.run(() =>
+    return this.#run('copy', () =>
       this.#provider.copy(from, to, undefined, { ifMatch: options.ifMatch }, options.signal),
     )
   }
@@ -308,6 +322,10 @@ export class Bucket {
           : { 'response-content-type': read.string('contentType', options.contentType, '', HEADER_VALUE) }),
       },
     })
+  }
+
+  #run<T>(operation: StorageOperation, work: () => Promise<T>): Promise<T> {
+    return this.#lifecycle.run(() => traced(operation, this.#instance, { 'cays.bucket': this.name }, work))
   }
 
   #stored(head: ObjectHead, source: AsyncGenerator<Uint8Array>, range: ByteRange | undefined): StoredObject {

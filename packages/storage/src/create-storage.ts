@@ -8,9 +8,13 @@ import { StorageError, StorageUsageError } from './errors.ts'
 import type { Provider } from './provider.ts'
 import { MiB, PART_SIZE } from './put.ts'
 import { type SweepReport, sweep } from './sweep.ts'
+import { traced } from './telemetry.ts'
 import { Uploads } from './uploads.ts'
 
+/** What `createStorage` needs. */
 export interface StorageOptions<Name extends string = string> {
+  /** Names this storage in telemetry. @default 'storage' */
+  readonly name?: string | undefined
   /** The buckets, by the names the app gives them. */
   readonly buckets: Readonly<Record<Name, BucketSource>>
   /** Bytes that all transfers of this storage together may hold in memory. @default 96 MiB */
@@ -21,13 +25,16 @@ export interface StorageOptions<Name extends string = string> {
   readonly drain?: Duration | undefined
 }
 
+/** What a health page may show. */
 export interface StorageHealth {
   readonly status: 'open' | 'closing' | 'closed'
   /** Calls under way. */
   readonly pending: number
+  /** Bytes of `memoryBudget`, those in use, and transfers that wait for some. */
   readonly memory: { readonly total: number; readonly used: number; readonly waiting: number }
 }
 
+/** What counts as left behind. */
 export interface SweepOptions {
   /** Uploads that were started longer ago than this and never completed are dropped. @default '1d' */
   readonly olderThan?: Duration | undefined
@@ -36,7 +43,9 @@ export interface SweepOptions {
 
 /** Buckets, and uploads into them. */
 export interface Storage<Name extends string = string> extends Closeable {
+  /** The bucket that the app gave this name. */
   bucket(name: Name): Bucket
+  /** Uploads from browsers straight to a bucket; needs `ticketSecret`. */
   readonly uploads: Uploads
   /**
    * Drops what uploads left behind in every bucket: quarantined objects that nobody can complete any more, and parts
@@ -46,13 +55,20 @@ export interface Storage<Name extends string = string> extends Closeable {
   health(): StorageHealth
 }
 
-/** Opens nothing yet: connections are made by the first call. */
+/**
+ * Buckets by name, one budget of memory for all their transfers, and uploads. Opens nothing yet: connections are
+ * made by the first call. Options are checked here and throw `STORAGE_ERR_OPTION`.
+ *
+ * @example
+ * const storage = createStorage({ buckets: { files: r2({ accountId, bucket: 'files', credentials }) } })
+ * await storage.bucket('files').put('hello.txt', 'hello', { contentType: 'text/plain' })
+ */
 export function createStorage<const Name extends string>(options: StorageOptions<Name>): Storage<Name> {
   const read = new OptionReader(
     'createStorage',
     (message) => new StorageUsageError('STORAGE_ERR_OPTION', message),
   )
-  read.known(options, ['buckets', 'memoryBudget', 'ticketSecret', 'drain'])
+  read.known(options, ['name', 'buckets', 'memoryBudget', 'ticketSecret', 'drain'])
   const sources = Object.entries<BucketSource>(read.required('buckets', options.buckets))
   if (sources.length === 0) read.fail('buckets must name at least one bucket')
   for (const [name, source] of sources) {
@@ -67,16 +83,17 @@ export function createStorage<const Name extends string>(options: StorageOptions
     closed: () => new StorageError('STORAGE_ERR_CLOSED', 'the storage was closed before the call started'),
     drain: read.duration('drain', options.drain, 10_000),
   })
+  const instance = read.string('name', options.name, 'storage')
   const providers = new Map<string, Provider>()
   const buckets = new Map<string, Bucket>()
   for (const [name, source] of sources) {
     const provider = source.open()
     lifecycle.onClose(() => provider.close())
     providers.set(name, provider)
-    buckets.set(name, new Bucket(name, provider, budget, lifecycle))
+    buckets.set(name, new Bucket(instance, name, provider, budget, lifecycle))
   }
   return {
-    uploads: new Uploads(providers, options.ticketSecret, lifecycle),
+    uploads: new Uploads(instance, providers, options.ticketSecret, lifecycle),
     bucket(name) {
       const bucket = buckets.get(name)
       if (!bucket)
@@ -85,7 +102,11 @@ export function createStorage<const Name extends string>(options: StorageOptions
     },
     sweep({ olderThan, signal } = {}) {
       const age = read.duration('sweep: olderThan', olderThan, 86_400_000, { min: 60_000 })
-      return lifecycle.run(() => sweep([...providers.values()], new Date(Date.now() - age), signal))
+      return lifecycle.run(() =>
+        traced('sweep', instance, {}, () =>
+          sweep([...providers.values()], new Date(Date.now() - age), signal),
+        ),
+      )
     },
     health: () => ({
       status: lifecycle.state,

@@ -25,6 +25,8 @@ export interface WireResponse {
 /** Pieces in which a body is handed to the kernel: each one that it takes is a sign of life. */
 const SLICE = 2 ** 16
 const MAX_SOCKETS = 256
+/** Looks at a request per timeout. */
+const LOOKS = 10
 
 /**
  * The SDK's transport, with one rule about time: a request fails when for `timeout` nothing has moved, be it
@@ -119,22 +121,20 @@ function watch(
 ): void {
   const { socket } = request
   let seen = ''
-  let since = performance.now()
-  const timer = setInterval(
-    () => {
-      const response = answer()
-      // All is here, or the reader has yet to take what is here: nothing to wait for on the wire.
-      const idle = response?.complete || (response?.readableLength ?? 0) > 0
-      const now = `${socket?.connecting} ${upload.sent} ${socket?.bytesRead} ${response === undefined}`
-      if (idle || now !== seen) {
-        seen = now
-        since = performance.now()
-      } else if (performance.now() - since >= timeout) {
-        fail(Object.assign(new Error('nothing has moved for too long'), { name: 'TimeoutError' }))
-      }
-    },
-    Math.max(5, timeout / 8),
-  )
+  let quiet = 0
+  const timer = setInterval(() => {
+    const response = answer()
+    // All is here, or the reader has yet to take what is here: nothing to wait for on the wire.
+    const idle = response?.complete || (response?.readableLength ?? 0) > 0
+    const now = `${socket?.connecting} ${upload.sent} ${socket?.bytesRead} ${response === undefined}`
+    if (idle || now !== seen) {
+      seen = now
+      quiet = 0
+      // Looks are counted, not time: while this process stood still, nobody could see anything move.
+    } else if (++quiet >= LOOKS) {
+      fail(Object.assign(new Error('nothing has moved for too long'), { name: 'TimeoutError' }))
+    }
+  }, timeout / LOOKS)
   request.once('close', () => clearInterval(timer))
 }
 

@@ -8,6 +8,7 @@ import { QUARANTINE } from './key.ts'
 import type { ObjectHead, Provider } from './provider.ts'
 import { MiB, partSizeFor } from './put.ts'
 import { agrees, SNIFF_BYTES } from './sniff.ts'
+import { traced } from './telemetry.ts'
 import { type TicketClaims, TicketSigner } from './ticket.ts'
 
 type Call = { readonly signal?: AbortSignal | undefined }
@@ -15,6 +16,7 @@ type Call = { readonly signal?: AbortSignal | undefined }
 /** Above this a browser sends parts, so that it can pause and resume. */
 const MULTIPART_ABOVE = 16 * MiB
 
+/** What the browser says of the file it wants to send. */
 export interface IssueRequest extends Call {
   /** Who may use the ticket, e.g. an account's id. */
   readonly subject: string
@@ -59,14 +61,17 @@ export type RefusalReason =
   /** `inspect` said no; `detail` has its reason. */
   | 'inspection'
 
+/** Why not. `detail` is a sentence for the user, in English. */
 export interface Refusal {
   readonly ok: false
   readonly reason: RefusalReason
   readonly detail: string
 }
 
+/** A ticket, or why there is none. */
 export type IssueResult = { readonly ok: true; readonly ticket: UploadTicket } | Refusal
 
+/** A file that was proven and has its final key. */
 export interface UploadedObject {
   readonly key: string
   readonly size: number
@@ -76,6 +81,7 @@ export interface UploadedObject {
   readonly name: string
 }
 
+/** How an upload ended. */
 export type CompleteResult =
   | {
       readonly ok: true
@@ -87,6 +93,7 @@ export type CompleteResult =
     }
   | Refusal
 
+/** Which upload, by whom. */
 export interface CompleteRequest extends Call {
   readonly token: string
   readonly subject: string
@@ -106,9 +113,16 @@ export class Uploads {
   readonly #providers: ReadonlyMap<string, Provider>
   readonly #signer: TicketSigner | undefined
   readonly #lifecycle: Lifecycle
+  readonly #instance: string
 
   /** @internal */
-  constructor(providers: ReadonlyMap<string, Provider>, secret: string | undefined, lifecycle: Lifecycle) {
+  constructor(
+    instance: string,
+    providers: ReadonlyMap<string, Provider>,
+    secret: string | undefined,
+    lifecycle: Lifecycle,
+  ) {
+    this.#instance = instance
     this.#providers = providers
     this.#signer = secret === undefined ? undefined : new TicketSigner(secret)
     this.#lifecycle = lifecycle
@@ -132,10 +146,10 @@ export class Uploads {
     const provider = this.#provider(definition)
     const signer = this.#signing()
     const { size, type } = request
-    if (!definition.accept.includes(type)) return refused('type', 'This type of file is not accepted.')
-    if (!Number.isSafeInteger(size) || size < 1) return refused('size', 'The file is empty.')
-    if (size > definition.maxBytes) return refused('size', 'The file is too large.')
-    return this.#lifecycle.run(async () => {
+    return this.#run<IssueResult>('issue', definition, async () => {
+      if (!definition.accept.includes(type)) return refused('type', 'This type of file is not accepted.')
+      if (!Number.isSafeInteger(size) || size < 1) return refused('size', 'The file is empty.')
+      if (size > definition.maxBytes) return refused('size', 'The file is too large.')
       const id = randomBytes(18).toString('base64url')
       const expires = Math.ceil(definition.expiresIn / 1_000)
       const expiresAt = Date.now() + expires * 1_000
@@ -185,13 +199,15 @@ export class Uploads {
     reader('uploads.complete').known(request, ['token', 'subject', 'reread', 'signal'])
     const provider = this.#provider(definition)
     const claims = this.#signing().open(request.token)
-    if (!claims || claims.purpose !== definition.name || claims.subject !== request.subject) {
-      return refused('ticket', 'This is not a ticket for this upload.')
-    }
-    if (Date.now() > claims.completeBy) {
-      return refused('expired', 'The upload took too long; start again.')
-    }
-    return this.#lifecycle.run(() => complete(provider, definition, claims, request))
+    return this.#run<CompleteResult>('complete', definition, () => {
+      if (!claims || claims.purpose !== definition.name || claims.subject !== request.subject) {
+        return refused('ticket', 'This is not a ticket for this upload.')
+      }
+      if (Date.now() > claims.completeBy) {
+        return refused('expired', 'The upload took too long; start again.')
+      }
+      return complete(provider, definition, claims, request)
+    })
   }
 
   /** Gives up an upload under way: parts that were sent are dropped. */
@@ -203,6 +219,16 @@ export class Uploads {
     }
     const { uploadId } = claims.multipart
     return this.#lifecycle.run(() => provider.abortMultipart(quarantineKey(claims), uploadId, request.signal))
+  }
+
+  #run<T extends IssueResult | CompleteResult>(
+    operation: 'issue' | 'complete',
+    { bucket, name }: UploadDefinition,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    const attributes = { 'cays.bucket': bucket, 'cays.upload': name }
+    const outcomeOf = (result: T) => (result.ok ? 'ok' : result.reason)
+    return this.#lifecycle.run(() => traced(operation, this.#instance, attributes, work, outcomeOf))
   }
 
   #provider(definition: UploadDefinition): Provider {

@@ -11,7 +11,11 @@ import { resumedBody } from './resumed-body.ts'
 import type { Source } from './source.ts'
 import { type StorageOperation, traced } from './telemetry.ts'
 
-type Call = { readonly signal?: AbortSignal | undefined }
+/** What every call takes. */
+export interface Call {
+  /** Ends the call; it rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined
+}
 
 /** What is kept beside the bytes, and when to write at all. */
 export interface PutOptions extends Call {

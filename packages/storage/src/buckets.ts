@@ -11,6 +11,7 @@ export interface BucketSource {
   open(): Provider
 }
 
+/** Where a bucket is, who asks, and what its server can do. */
 export interface S3Options {
   readonly bucket: string
   readonly credentials: Credentials
@@ -26,6 +27,7 @@ export interface S3Options {
   readonly attempts?: number
 }
 
+/** Where an R2 bucket is, and who asks. */
 export interface R2Options extends Omit<S3Options, 'endpoint' | 'region' | 'capabilities'> {
   readonly accountId: string
   /** Where the bucket's data must stay. @default none */

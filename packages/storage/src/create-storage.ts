@@ -52,6 +52,7 @@ export interface Storage<Name extends string = string> extends Closeable {
    * of interrupted transfers, when older than `olderThan`, which must be longer than any `put` takes. Run it about once an hour, on any node.
    */
   sweep(options?: SweepOptions): Promise<SweepReport>
+  /** State of this storage and of its memory, without asking any provider. */
   health(): StorageHealth
 }
 

@@ -16,6 +16,7 @@ export interface Inspected {
   readonly signal: AbortSignal | undefined
 }
 
+/** What `defineUpload` needs. */
 export interface UploadOptions {
   /** Part of the ticket: one for another purpose is refused. Letters, digits and hyphens. */
   readonly name: string
@@ -43,6 +44,7 @@ export interface UploadDefinition {
   readonly expiresIn: number
   readonly completeWithin: number
   readonly prefix: string
+  /** Asked last by `complete`. */
   readonly inspect: UploadOptions['inspect']
 }
 

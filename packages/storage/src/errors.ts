@@ -1,5 +1,6 @@
 import { CaysError, type CaysErrorOptions, type ErrorTable } from '@cays/core/error'
 
+/** Every code of this package: what it means and what to do. */
 export const STORAGE_ERRORS = {
   STORAGE_ERR_OPTION: {
     meaning: 'An option is missing, unknown or out of range. The message names it and what it accepts.',
@@ -60,6 +61,7 @@ export const STORAGE_ERRORS = {
   },
 } as const satisfies ErrorTable
 
+/** One of the codes in {@link STORAGE_ERRORS}. */
 export type StorageErrorCode = keyof typeof STORAGE_ERRORS
 
 /** Every failure of this package. Branch on `code`; `retryable` says whether the same call may succeed later. */

@@ -1,5 +1,6 @@
 export type {
   Bucket,
+  Call,
   CopyOptions,
   DeleteOutcome,
   GetOptions,

@@ -24,6 +24,7 @@ export interface PutPlan {
   readonly signal: AbortSignal | undefined
 }
 
+/** What was written: the ETag without quotes, and the bytes. */
 export interface PutResult {
   readonly etag: string
   readonly size: number

@@ -127,11 +127,13 @@ function watch(
     // All is here, or the reader has yet to take what is here: nothing to wait for on the wire.
     const idle = response?.complete || (response?.readableLength ?? 0) > 0
     const now = `${socket?.connecting} ${upload.sent} ${socket?.bytesRead} ${response === undefined}`
+    // What the kernel has taken leaves unseen: a second for each MiB, before the answer can be late.
+    const unseen = response ? 0 : (upload.sent / 2 ** 20) * (1_000 / timeout)
     if (idle || now !== seen) {
       seen = now
       quiet = 0
       // Looks are counted, not time: while this process stood still, nobody could see anything move.
-    } else if (++quiet >= LOOKS) {
+    } else if (++quiet >= LOOKS * (1 + unseen)) {
       fail(Object.assign(new Error('nothing has moved for too long'), { name: 'TimeoutError' }))
     }
   }, timeout / LOOKS)

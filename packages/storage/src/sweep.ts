@@ -2,6 +2,7 @@ import { QUARANTINE } from './key.ts'
 import type { Provider } from './provider.ts'
 import { isOver } from './uploads.ts'
 
+/** What a sweep has done. */
 export interface SweepReport {
   /** Quarantined objects that were deleted. */
   readonly objects: number

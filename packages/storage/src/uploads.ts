@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { Lifecycle } from '@cays/core/lifecycle'
 import { OptionReader } from '@cays/core/options'
+import type { Call } from './bucket.ts'
 import { attachment } from './content-disposition.ts'
 import type { UploadDefinition } from './define-upload.ts'
 import { StorageError, StorageUsageError } from './errors.ts'
@@ -10,8 +11,6 @@ import { MiB, partSizeFor } from './put.ts'
 import { agrees, SNIFF_BYTES } from './sniff.ts'
 import { traced } from './telemetry.ts'
 import { type TicketClaims, TicketSigner } from './ticket.ts'
-
-type Call = { readonly signal?: AbortSignal | undefined }
 
 /** Above this a browser sends parts, so that it can pause and resume. */
 const MULTIPART_ABOVE = 16 * MiB

@@ -44,6 +44,7 @@ export interface BrokerEvents {
   resumed(rooms: readonly string[]): void
 }
 
+/** Whether the place where rooms live can be reached. */
 export interface BrokerHealth {
   readonly kind: 'memory' | 'redis'
   readonly commands: 'up' | 'down'

@@ -1,6 +1,7 @@
 import { CaysError } from '@cays/core/error'
 import type { RealtimeErrorCode } from './errors.ts'
 
+/** A code the client rejects with; see `docs/errors.md`. */
 export type RealtimeClientErrorCode = Extract<
   RealtimeErrorCode,
   | 'REALTIME_ERR_CLOSED'
@@ -13,6 +14,7 @@ export type RealtimeClientErrorCode = Extract<
   | 'REALTIME_ERR_UNKNOWN_ROOM'
 >
 
+/** What is known beside the code. */
 export interface RealtimeClientErrorDetails {
   readonly retryable?: boolean
   /** The server's own code, with `REALTIME_ERR_REMOTE`: `forbidden`, `invalid_data`, or one of the app. */

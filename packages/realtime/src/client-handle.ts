@@ -5,6 +5,7 @@ import { Signal } from './client-signal.ts'
 import type { EventInput, EventName, EventOutput } from './contract.ts'
 import type { Position } from './protocol.ts'
 
+/** What came with a message. */
 export type EventMeta = MessageMeta
 
 /** What `getState` answers: the state, and the room's position read before it. */
@@ -14,6 +15,7 @@ export interface RoomState<State> {
   readonly position?: Position
 }
 
+/** How a room's state and its messages are brought together. */
 export interface RoomHandleOptions<State> {
   /**
    * Loads the state the room's messages build on. Asked after joining and after each gap; messages wait
@@ -35,10 +37,12 @@ export type RoomEvent<Events> = {
 export interface RoomHandle<Events, State = unknown> {
   readonly status: RoomStatus
   readonly position: Position | undefined
+  /** Calls `listener` for each message of that event, in order, each once. */
   on<Name extends EventName<Events>>(
     event: Name,
     listener: (data: EventOutput<Events, Name>, meta: EventMeta) => void,
   ): () => void
+  /** Calls `listener` at each change of `status`. */
   onStatus(listener: (status: RoomStatus) => void): () => void
   /** Messages are gone that nobody can bring back; with `getState` the state is loaded anew by itself. */
   onGap(listener: (gap: Gap) => void): () => void
@@ -57,6 +61,7 @@ export interface RoomHandle<Events, State = unknown> {
   ): Promise<Position | null>
   /** Says it if connected and forgets it: for cursors and typing. */
   send<Name extends EventName<Events>>(event: Name, data: EventInput<Events, Name>): void
+  /** Removes every listener of this handle; the last handle of a room leaves it. */
   close(): void
 }
 

@@ -3,14 +3,21 @@ import { CLOSE, SUBPROTOCOL, type Welcome } from './protocol.ts'
 /** The part of the WHATWG WebSocket the client uses; the browser's, Node's and that of `ws` fit. */
 export interface WebSocketLike {
   readonly readyState: number
+  /** Called when it is open. */
   onopen: ((event: never) => void) | null
+  /** Called with each frame. */
   onmessage: ((event: never) => void) | null
+  /** Called once, with the code and reason of the end. */
   onclose: ((event: never) => void) | null
+  /** Called before the end, when it is a failure. */
   onerror: ((event: never) => void) | null
+  /** Sends one text frame. */
   send(data: string): void
+  /** Begins the closing handshake. */
   close(code?: number, reason?: string): void
 }
 
+/** What makes a socket: the platform's `WebSocket`, or that of `ws`. */
 export type WebSocketConstructor = new (url: string, protocols?: string | string[]) => WebSocketLike
 
 export interface LinkOptions {

@@ -3,6 +3,7 @@ import type { Link } from './client-link.ts'
 import { Signal } from './client-signal.ts'
 import { type GapReason, type Position, RECOVERED } from './protocol.ts'
 
+/** `recovering`: connected again, messages that were missed are on their way. */
 export type RoomStatus = 'subscribing' | 'subscribed' | 'recovering' | 'denied' | 'closed'
 
 /** What came with a message. An ephemeral one has offset 0. */
@@ -11,6 +12,7 @@ export interface MessageMeta {
   readonly epoch: string
 }
 
+/** Messages that nobody can bring back. */
 export interface Gap {
   /**
    * `trimmed`: the history no longer reaches back far enough. `lost`: the server's storage lost messages; if it

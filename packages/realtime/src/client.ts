@@ -13,18 +13,24 @@ import { CLOSE, type GapReason, isTerminalClose, USER_ROOM } from './protocol.ts
 import { formatRoom } from './room-name.ts'
 import type { ParamsArgument } from './room-publisher.ts'
 
-export { RealtimeClientError, type RealtimeClientErrorCode } from './client-error.ts'
+export {
+  RealtimeClientError,
+  type RealtimeClientErrorCode,
+  type RealtimeClientErrorDetails,
+} from './client-error.ts'
 export type { EventMeta, RoomEvent, RoomHandle, RoomHandleOptions, RoomState } from './client-handle.ts'
 export type { WebSocketConstructor, WebSocketLike } from './client-link.ts'
-export type { Gap, RoomStatus } from './client-room.ts'
-export type { Position } from './protocol.ts'
+export type { Gap, MessageMeta, RoomStatus } from './client-room.ts'
+export type { GapReason, Position } from './protocol.ts'
 
+/** Why the client asks for a token. */
 export interface TokenRequest {
   /** `expired`: the server refused the last token as too old. `refresh`: the present one ends soon. */
   readonly reason: 'connect' | 'expired' | 'refresh'
   readonly signal: AbortSignal
 }
 
+/** Where a client connects, as whom, and how patiently. */
 export interface ClientOptions {
   /** `wss://app.example/rt`; a function is asked before each connection. */
   readonly url: string | (() => string | Promise<string>)
@@ -45,16 +51,19 @@ export interface ClientOptions {
 /** `stopped`: the server ended the connection for good; `error` says why. */
 export type ClientStatus = 'idle' | 'connecting' | 'connected' | 'waiting' | 'stopped' | 'closed'
 
+/** Limits of one call. */
 export interface CallOptions {
   /** @default '10s' */
   readonly timeout?: Duration
   readonly signal?: AbortSignal
 }
 
+/** A client of the realtime service; see {@link createClient}. */
 export interface RealtimeClient<C extends Contract> extends AsyncDisposable {
   readonly status: ClientStatus
   /** Why the client stopped. */
   readonly error: RealtimeClientError | undefined
+  /** Calls `listener` at each change of `status`; the answer removes it. */
   onStatus(listener: (status: ClientStatus) => void): () => void
   /** Connects; happens by itself with the first room or call. Resolves when connected for the first time. */
   connect(): Promise<void>

@@ -5,11 +5,13 @@ export interface Schema<Input = unknown, Output = Input> {
   readonly '~standard': {
     readonly version: 1
     readonly vendor: string
+    /** Answers the value as the schema reads it, or what is wrong with it. */
     readonly validate: (value: unknown) => SchemaResult<Output> | Promise<SchemaResult<Output>>
     readonly types?: { readonly input: Input; readonly output: Output } | undefined
   }
 }
 
+/** The value, or why it is none. */
 export type SchemaResult<Output> =
   | { readonly value: Output; readonly issues?: undefined }
   | { readonly issues: readonly { readonly message: string }[] }
@@ -22,8 +24,10 @@ export interface EphemeralEvent<S extends Schema = Schema> {
   readonly ephemeral: S
 }
 
+/** An event with offset and history, or an ephemeral one. */
 export type EventContract = Schema | EphemeralEvent
 
+/** How far back a room can serve clients that come back. */
 export interface HistoryOptions {
   /** How many messages a room keeps for clients that come back. @default 200 */
   readonly size?: number
@@ -31,11 +35,13 @@ export interface HistoryOptions {
   readonly ttl?: Duration
 }
 
+/** The events of one kind of room, each with its schema. */
 export interface RoomContract {
   readonly events: Readonly<Record<string, EventContract>>
   readonly history?: HistoryOptions
 }
 
+/** What a method takes and answers. */
 export interface MethodContract {
   readonly input: Schema
   readonly output?: Schema

@@ -15,6 +15,7 @@ import {
 } from './room-publisher.ts'
 import { RoomRegistry } from './room-registry.ts'
 
+/** Where a publisher publishes to. */
 export interface PublisherOptions<C extends Contract> extends BaseOptions<C> {
   /** Publishes of this process that may wait for Redis. @default 10_000 */
   readonly publishes?: number
@@ -22,6 +23,7 @@ export interface PublisherOptions<C extends Contract> extends BaseOptions<C> {
 
 /** One user, on all devices and nodes. */
 export interface PublishingUser<C extends Contract> {
+  /** Resolves when the message is stored, with its position. */
   publish<Name extends EventName<UserRoom<C>>>(
     event: Name,
     data: EventInput<UserRoom<C>, Name>,
@@ -36,11 +38,14 @@ export type UserRoom<C extends Contract> = C extends { readonly user: infer R ex
 
 /** Publishes from a process that holds no sockets: a worker, a cron job, a script. */
 export interface Publisher<C extends Contract> extends AsyncDisposable {
+  /** A room to publish to. Throws when the contract has no such pattern or a parameter is missing. */
   room<Pattern extends RoomPattern<C>>(
     pattern: Pattern,
     ...params: ParamsArgument<Pattern>
   ): PublishingRoom<C['rooms'][Pattern]>
+  /** All devices of one user. */
   user(id: string): PublishingUser<C>
+  /** Whether Redis can be reached; answers from memory, without asking it. */
   health(): BrokerHealth
   /** Waits for publishes under way, then closes its Redis connection; yours stays open. */
   close(): Promise<void>

@@ -74,6 +74,7 @@ export const REALTIME_ERRORS = {
   },
 } as const satisfies ErrorTable
 
+/** A code this package throws; see `docs/errors.md`. */
 export type RealtimeErrorCode = keyof typeof REALTIME_ERRORS
 
 /** Thrown by the server half of this package; branch on `code`. */

@@ -14,6 +14,7 @@ export interface Identity {
   readonly expiresAt?: Date | number
 }
 
+/** A connection that says who it is. */
 export interface AuthenticateAttempt {
   /** What the client's `getToken` returned; empty when it has none. Not verified in any way. */
   readonly token: string
@@ -35,6 +36,7 @@ export interface Grant {
   readonly expiresAt?: Date | number
 }
 
+/** Which room a rule decides about. */
 export interface AuthorizeContext {
   readonly room: string
   readonly signal: AbortSignal
@@ -51,6 +53,7 @@ export type Authorize<C extends Contract, Who> =
     ? Readonly<Record<string, AuthorizeRule<Who, Readonly<Record<string, string>>>>>
     : { readonly [Pattern in RoomPattern<C>]: AuthorizeRule<Who, MatchedParams<Pattern>> }
 
+/** What one client, one user and one process may use. */
 export interface LimitOptions {
   /** Bytes of one frame from a client. @default 65_536 */
   readonly payload?: number
@@ -93,6 +96,7 @@ export interface BaseOptions<C extends Contract> {
   readonly name?: string
 }
 
+/** Who may connect, what they may do, and where rooms live. */
 export interface RealtimeOptions<C extends Contract, Who extends Identity> extends BaseOptions<C> {
   /**
    * Origins of pages that may connect, such as `'https://app.example'`; `'any'` switches the check off.

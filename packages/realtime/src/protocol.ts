@@ -78,6 +78,7 @@ export type ClientMessage =
 /** What `subscribed` says about the past: nothing was asked, all of it follows, or why some of it is gone. */
 export const RECOVERED = { notAsked: 0, yes: 1, trimmed: 2, lost: 3 } as const
 
+/** `trimmed`: the history is too short. `lost`: the server's storage lost messages. */
 export type GapReason = 'trimmed' | 'lost'
 
 /** Limits a client is told at welcome. Durations in milliseconds. */

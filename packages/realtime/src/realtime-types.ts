@@ -9,6 +9,7 @@ import type { PublishingUser } from './create-publisher.ts'
 import type { Identity } from './options.ts'
 import type { ParamsArgument, PublishingRoom } from './room-publisher.ts'
 
+/** What `on` reports. */
 export type RealtimeEvents = {
   /** Somebody's first message was accepted. */
   readonly connected: { readonly connection: string; readonly userId: string }
@@ -18,6 +19,7 @@ export type RealtimeEvents = {
   readonly failed: { readonly where: 'authenticate' | 'authorize' | 'call'; readonly error: unknown }
 }
 
+/** The state of one node. */
 export interface RealtimeHealth {
   /** `degraded`: sockets live, but Redis is away; what is missed is delivered when it is back. */
   readonly status: 'ok' | 'degraded' | 'draining' | 'closed'
@@ -28,12 +30,14 @@ export interface RealtimeHealth {
   readonly broker: BrokerHealth
 }
 
+/** What a user who is disconnected is told. */
 export interface DisconnectOptions {
   /** Told to the client as the close reason; at most 100 characters. @default 'disconnected' */
   readonly reason?: string
   readonly signal?: AbortSignal
 }
 
+/** One user, on all devices and nodes, to reach or to disconnect. */
 export interface RealtimeUser<C extends Contract> extends PublishingUser<C> {
   /**
    * Ends every connection of the user on every node; clients stop and do not come back by themselves.
@@ -43,6 +47,7 @@ export interface RealtimeUser<C extends Contract> extends PublishingUser<C> {
   disconnect(options?: DisconnectOptions): Promise<void>
 }
 
+/** How fast a node empties. */
 export interface DrainOptions {
   /** Over how long the clients' moves are spread. @default '20s' */
   readonly over?: Duration
@@ -61,6 +66,7 @@ export interface Realtime<C extends Contract, Who extends Identity>
     pattern: Pattern,
     ...params: ParamsArgument<Pattern>
   ): PublishingRoom<C['rooms'][Pattern]>
+  /** All devices of one user. */
   user(id: string): RealtimeUser<C>
   /**
    * Answers a method clients call. At most one handler per method. What it throws reaches the client as
@@ -73,6 +79,7 @@ export interface Realtime<C extends Contract, Who extends Identity>
       context: CallContext<Who>,
     ) => MethodResult<C, Method> | Promise<MethodResult<C, Method>>,
   ): Disposable
+  /** The state of this node; answers from memory, for a readiness probe. */
   health(): RealtimeHealth
   /**
    * Moves the clients to other nodes without a gap: takes no new ones, advises each to open its new

@@ -7,6 +7,7 @@ import type { PublishQueue } from './publish-queue.ts'
 import { type EncodedEvent, encodeEvent, type RoomAddress } from './room-registry.ts'
 import { PUBLISHES } from './telemetry.ts'
 
+/** How one message is published. */
 export interface PublishOptions {
   /**
    * Two publishes to one room with the same key are one, within `idempotencyWindow`. Without a key each

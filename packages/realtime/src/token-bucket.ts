@@ -1,8 +1,10 @@
 /** Decides whether `n` more messages may be taken now. Any limiter of this shape fits. */
 export interface Taker {
+  /** True when the `n` messages are taken; false takes none. */
   take(n: number): boolean
 }
 
+/** How many messages may come, steadily and at once. */
 export interface TokenBucketOptions {
   /** Tokens per second. */
   readonly rate: number

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { JobPage } from '../../contract/job.ts'
 import type { SystemStatus } from '../../contract/status.ts'
 import { type Stack, startStack } from '../../server/demo/stack.ts'
-import { Visitor } from '../support/visitor.ts'
+import { pdf, Visitor } from '../support/visitor.ts'
 
 let stack: Stack
 
@@ -103,6 +103,36 @@ describe('while visitors read and write', () => {
     await pause(1_000)
     await stack.postgres.replicas[1]?.freeze()
     await pause(3_000)
+    await load.stop()
+    expect(load.failures).toEqual([])
+  })
+
+  it('a node crashes and no read fails; it comes back', async () => {
+    const load = traffic([])
+    await pause(300)
+    await stack.nodes[0]?.kill()
+    await pause(1_500)
+    await stack.nodes[0]?.start()
+    await pause(500)
+    await load.stop()
+    expect(load.failures).toEqual([])
+  })
+
+  it('the bucket stops: everything but résumés goes on', async () => {
+    const seeker = new Visitor(stack.url)
+    await seeker.signUp('seeker')
+    const load = traffic([])
+    await stack.r2.kill()
+    const bucketIs = async (state: string) => {
+      const { nodes } = await seeker.call<SystemStatus>('GET', '/status')
+      return nodes.every((node) => node.bucket === state)
+    }
+    const end = Date.now() + 25_000
+    while (!(await bucketIs('down')) && Date.now() < end) await pause(100)
+    expect(await bucketIs('down')).toBe(true)
+    await stack.r2.start()
+    while (!(await bucketIs('up')) && Date.now() < end) await pause(100)
+    await seeker.upload(pdf(500))
     await load.stop()
     expect(load.failures).toEqual([])
   })

@@ -11,6 +11,7 @@ export const queryClient = new QueryClient({
     queries: {
       // Offline is shown as such instead of as loading for ever; coming back loads again.
       networkMode: 'always',
+      refetchOnReconnect: true,
       staleTime: 10_000,
       gcTime: 10 * 60_000,
       retry: (failures, error) => failures < 2 && isPassing(error),

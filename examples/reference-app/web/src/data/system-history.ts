@@ -117,8 +117,9 @@ function sample(before: SystemHistory, status: SystemStatus, databases: readonly
   for (const node of status.nodes) {
     const earlier = before.nodes.find(({ name }) => name === node.name)?.status
     // A node that restarted counts from zero again; a node just seen has no rate yet.
+    const restarted = earlier && earlier.startedAt !== node.startedAt
     const since = (now: number, then: number | undefined) =>
-      then === undefined ? 0 : now >= then ? now - then : now
+      then === undefined ? 0 : restarted ? now : Math.max(0, now - then)
     for (const tier of ['l1', 'l2', 'load', 'stale'] as const)
       cache[tier] += since(node.cache[tier], earlier?.cache[tier])
     for (const decision of ['allowed', 'denied'] as const)

@@ -7,15 +7,19 @@ export interface TrafficResult {
   readonly failed: number
 }
 
+/** A system that limps answers slowly; the visitor should not wait for all of it. */
+const AT_MOST = 10_000
+
 const WORDS = ['engineer', 'chef', 'nurse', 'guide', 'manager', 'teacher'] as const
 
-/** Reads as visitors would, some pages often and some rarely, `atOnce` at a time. */
+/** Reads as visitors would, some pages often and some rarely, `atOnce` at a time, for ten seconds at most. */
 export async function sendTraffic(requests: number, atOnce: number): Promise<TrafficResult> {
   const result = { served: 0, limited: 0, failed: 0 }
   let ids: readonly string[] = []
   let sent = 0
+  const end = Date.now() + AT_MOST
   const visitor = async () => {
-    while (sent < requests) {
+    while (sent < requests && Date.now() < end) {
       const answer = await read(pathFor(sent++, ids))
       if (answer === undefined || answer.status >= 500) result.failed++
       else if (answer.status === 429) result.limited++

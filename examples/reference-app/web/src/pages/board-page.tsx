@@ -110,7 +110,7 @@ function Board({
     if (dragged) onMove(dragged, status)
   }
   return (
-    <div className="grid gap-4 md:-mx-6 md:auto-cols-[minmax(12.5rem,1fr)] md:grid-flow-col md:gap-3 md:overflow-x-auto md:px-6 md:pb-3">
+    <div className="grid gap-4 md:-mx-6 md:flex md:gap-3 md:overflow-x-auto md:px-6 md:pb-3">
       {APPLICATION_STATUSES.map((status) => (
         <Column
           key={status}
@@ -156,7 +156,7 @@ function Column({
         setOver(false)
         onDrop(event)
       }}
-      className={`rounded-card border p-2 transition-colors duration-100 md:min-h-88 ${over ? 'border-sea bg-sea-wash' : 'border-transparent bg-sunken'}`}
+      className={`rounded-card border p-2 transition-colors duration-100 md:min-h-88 md:shrink-0 md:grow md:basis-50 ${applications.length === 0 ? 'max-xl:md:basis-26' : ''} ${over ? 'border-sea bg-sea-wash' : 'border-transparent bg-sunken'}`}
     >
       <h2 className="flex items-center justify-between px-2 py-1.5 text-sm font-semibold">
         <span className="flex items-center gap-2">

@@ -105,7 +105,7 @@ function Traffic() {
         type="button"
         className={button('primary', 'small')}
         disabled={running}
-        onClick={() => void send(60, 2)}
+        onClick={() => void send(60, 4)}
       >
         <Send aria-hidden size={15} />
         Send 60 reads

@@ -37,7 +37,7 @@ export function layoutMap(
 
 function wide(width: number, nodes: readonly string[], stores: readonly string[]): MapLayout {
   const height = Math.max(stores.length * (STORE + GAP) - GAP, nodes.length * (NODE + 36) - 36)
-  const [browserWidth, nodeWidth, storeWidth] = [width * 0.19, width * 0.27, width * 0.27]
+  const [browserWidth, nodeWidth, storeWidth] = [Math.max(134, width * 0.19), width * 0.27, width * 0.27]
   const nodesX = (width - nodeWidth) / 2 - width * 0.03
   const boxes: Record<string, Box> = {
     browser: { x: 0, y: height / 2 - 38, width: browserWidth, height: 76 },

@@ -20,7 +20,7 @@ export const benchmark = defineCase({
         // Nothing is sent: explaining needs no server.
         const db = createRouter({
           primary: 'postgres://nobody@127.0.0.1:9/none',
-          replicas: ['postgres://nobody@127.0.0.1:9/none'],
+          replicas: ['postgres://nobody@127.0.0.1:9/other'],
         })
         db.on('error', () => {})
         let next = 0

@@ -1,0 +1,3 @@
+import { fanOut } from './fan-out.ts'
+
+export const benchmark = fanOut(1, 0.75)

@@ -38,15 +38,15 @@ const vitest = (...projects) => ({
 /** Steps of one row run side by side; two at most, and only where neither measures time nor fills both cores. */
 const rows = [
   [
-    { name: 'lint', limit: 3, ...node('@biomejs/biome/bin/biome', 'check', '--error-on-warnings') },
-    { name: 'types', limit: 5, ...node('typescript/bin/tsc', '-p') },
+    { name: 'lint', limit: 6, ...node('@biomejs/biome/bin/biome', 'check', '--error-on-warnings') },
+    { name: 'types', limit: 10, ...node('typescript/bin/tsc', '-p') },
   ],
-  [{ name: 'unit', limit: 5, ...vitest('unit', 'types', 'conventions') }],
-  [{ name: 'integration', limit: 10, ...vitest('integration') }],
-  [{ name: 'chaos', limit: 10, ...vitest('chaos') }],
-  [{ name: 'browser', limit: 8, ...vitest('browser') }],
-  [{ name: 'packaging', limit: 8, ...vitest('packaging') }],
-  [{ name: 'docs', limit: 5, ...vitest('docs') }],
+  [{ name: 'unit', limit: 12, ...vitest('unit', 'types', 'conventions') }],
+  [{ name: 'integration', limit: 20, ...vitest('integration') }],
+  [{ name: 'chaos', limit: 20, ...vitest('chaos') }],
+  [{ name: 'browser', limit: 12, ...vitest('browser') }],
+  [{ name: 'packaging', limit: 15, ...vitest('packaging') }],
+  [{ name: 'docs', limit: 10, ...vitest('docs') }],
 ]
 /** Steps that look at the workspace as a whole. */
 const WHOLE = ['packaging', 'docs']

@@ -10,17 +10,28 @@ export interface TrafficResult {
 /** A system that limps answers slowly; the visitor should not wait for all of it. */
 const AT_MOST = 10_000
 
+/** A session that nobody has. */
+const NOTHING = '/sessions/none'
+
 const WORDS = ['engineer', 'chef', 'nurse', 'guide', 'manager', 'teacher'] as const
 
-/** Reads as visitors would, some pages often and some rarely, `atOnce` at a time, for ten seconds at most. */
-export async function sendTraffic(requests: number, atOnce: number): Promise<TrafficResult> {
+/** `reads`: what visitors look at. `flood`: changes that change nothing, as fast as they go: the limit ends them. */
+export type TrafficKind = 'reads' | 'flood'
+
+/** Sends requests as visitors would, some pages often and some rarely, `atOnce` at a time, for ten seconds at most. */
+export async function sendTraffic(
+  kind: TrafficKind,
+  requests: number,
+  atOnce: number,
+): Promise<TrafficResult> {
   const result = { served: 0, limited: 0, failed: 0 }
   let ids: readonly string[] = []
   let sent = 0
   const end = Date.now() + AT_MOST
   const visitor = async () => {
     while (sent < requests && Date.now() < end) {
-      const answer = await read(pathFor(sent++, ids))
+      sent++
+      const answer = await (kind === 'reads' ? send(pathFor(sent, ids)) : send(NOTHING, 'DELETE'))
       if (answer === undefined || answer.status >= 500) result.failed++
       else if (answer.status === 429) result.limited++
       else result.served++
@@ -44,9 +55,9 @@ function pathFor(index: number, ids: readonly string[]): string {
   return '/jobs'
 }
 
-async function read(path: string): Promise<Response | undefined> {
+async function send(path: string, method = 'GET'): Promise<Response | undefined> {
   try {
-    return await fetch(`/api/v1${path}`, { signal: AbortSignal.timeout(15_000) })
+    return await fetch(`/api/v1${path}`, { method, signal: AbortSignal.timeout(15_000) })
   } catch {
     return undefined
   }

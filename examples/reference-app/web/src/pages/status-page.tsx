@@ -16,7 +16,7 @@ import { problemFrom } from '../data/api.ts'
 import { NO_HISTORY, type Sample, type SystemHistory, withStatus } from '../data/system-history.ts'
 import { useDemoAction, useSystemStatus } from '../data/system-status.ts'
 import { toast } from '../data/toasts.ts'
-import { sendTraffic } from '../data/traffic.ts'
+import { sendTraffic, type TrafficKind } from '../data/traffic.ts'
 import { Badge } from '../ui/badge.tsx'
 import { button } from '../ui/button.ts'
 import { count } from '../ui/format.ts'
@@ -88,12 +88,12 @@ function Figures({ history, stale }: { readonly history: SystemHistory; readonly
 
 function Traffic() {
   const [running, setRunning] = useState(false)
-  const send = async (requests: number, atOnce: number) => {
+  const send = async (kind: TrafficKind, requests: number, atOnce: number) => {
     setRunning(true)
-    const { served, limited, failed } = await sendTraffic(requests, atOnce)
+    const { served, limited, failed } = await sendTraffic(kind, requests, atOnce)
     setRunning(false)
     const parts = [
-      `${count(served)} served`,
+      `${count(served)} answered`,
       ...(limited > 0 ? [`${count(limited)} held back by the limit`] : []),
       `${count(failed)} failed`,
     ]
@@ -105,7 +105,7 @@ function Traffic() {
         type="button"
         className={button('primary', 'small')}
         disabled={running}
-        onClick={() => void send(60, 4)}
+        onClick={() => void send('reads', 60, 4)}
       >
         <Send aria-hidden size={15} />
         Send 60 reads
@@ -114,7 +114,7 @@ function Traffic() {
         type="button"
         className={button('secondary', 'small')}
         disabled={running}
-        onClick={() => void send(600, 40)}
+        onClick={() => void send('flood', 200, 6)}
       >
         <Flame aria-hidden size={15} />
         Flood it
@@ -189,7 +189,7 @@ function Events({ history, demo }: { readonly history: SystemHistory; readonly d
               : 'All is calm since you opened this page.'}
           </li>
         )}
-        {history.events.slice(0, 6).map(({ id, at, text, tone }) => (
+        {history.events.slice(0, 3).map(({ id, at, text, tone }) => (
           <li key={id} className="arrive flex gap-2.5">
             <span aria-hidden className={`mt-1.5 size-2 flex-none rounded-full ${TONES[tone]}`} />
             <span>

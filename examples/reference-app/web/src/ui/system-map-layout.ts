@@ -20,9 +20,9 @@ export interface MapLayout {
 }
 
 const WIDE = 560
-const STORE = 60
-const NODE = 112
-const GAP = 14
+const STORE = 68
+const NODE = 116
+const GAP = 20
 
 /** Where everything stands: from left to right where there is room, from top to bottom on a phone. */
 export function layoutMap(

@@ -77,8 +77,6 @@ export const benchmark = defineCase({
     {
       name: '@aws-sdk/s3-request-presigner',
       async prepare() {
-        // Its hint at newer versions of Node says nothing here.
-        process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true'
         const { S3Client, GetObjectCommand } = await peer<AwsClientModule>('@aws-sdk/client-s3')
         const { getSignedUrl } = await peer<AwsPresignerModule>('@aws-sdk/s3-request-presigner')
         const client = new S3Client({

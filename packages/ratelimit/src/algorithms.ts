@@ -20,6 +20,7 @@ import { stepKernel } from './step-kernel.ts'
 
 const COMMON = ['unit', 'mode', 'onError', 'plans'] as const
 
+/** A steady rate with room for bursts. */
 export interface GcraOptions extends PolicyOptions {
   /** Units per window, over any length of time. */
   readonly limit: number
@@ -56,6 +57,7 @@ export function gcra(options: GcraOptions): Policy {
   })
 }
 
+/** A bucket that is refilled at a steady rate. */
 export interface TokenBucketOptions extends PolicyOptions {
   /** Most tokens the bucket holds; a new subject starts with a full one. */
   readonly capacity: number
@@ -92,6 +94,7 @@ export function tokenBucket(options: TokenBucketOptions): Policy {
   })
 }
 
+/** So many per window of time. */
 export interface WindowOptions extends PolicyOptions {
   /** Units per window. */
   readonly limit: number
@@ -134,6 +137,7 @@ export function slidingLog(options: WindowOptions): Policy {
   }))
 }
 
+/** So many per hour, day, week, month or year of the calendar. */
 export interface QuotaOptions extends PolicyOptions {
   /** Units per calendar period. */
   readonly limit: number

@@ -1,3 +1,4 @@
+/** A period that begins at the same moment for everybody, in the calendar's time zone. */
 export type CalendarPeriod = 'hour' | 'day' | 'week' | 'month' | 'year'
 
 export const CALENDAR_PERIODS: readonly CalendarPeriod[] = ['hour', 'day', 'week', 'month', 'year']

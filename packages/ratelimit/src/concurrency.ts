@@ -10,6 +10,7 @@ import { enterScript, leaveScript, renewScript } from './redis-slots.ts'
 import { badArgument } from './shapes.ts'
 import { hashOf, subjectForm } from './subject.ts'
 
+/** How many slots there are, and where they are counted. */
 export interface ConcurrencyOptions {
   /** Most slots of one subject in use at once. */
   readonly limit: number
@@ -30,6 +31,7 @@ export interface ConcurrencyOptions {
   readonly partitions?: number
 }
 
+/** How long to wait for a slot. */
 export interface EnterOptions {
   /** Longest wait for a slot. @default 0 */
   readonly maxWait?: Duration

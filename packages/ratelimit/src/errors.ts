@@ -1,5 +1,6 @@
 import { CaysError, type CaysErrorOptions, type ErrorTable } from '@cays/core/error'
 
+/** Every code that this package throws. */
 export const LIMIT_ERRORS = {
   LIMIT_ERR_BAD_OPTION: {
     meaning: 'An option is unknown or has a value it cannot have. The message names it and what it accepts.',
@@ -50,6 +51,7 @@ export const LIMIT_ERRORS = {
   },
 } as const satisfies ErrorTable
 
+/** A code of {@link LIMIT_ERRORS}. */
 export type LimitErrorCode = keyof typeof LIMIT_ERRORS
 
 /** Base of every error this package throws; branch on `code`. A denial is never an error. */

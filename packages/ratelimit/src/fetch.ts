@@ -8,6 +8,7 @@ export type { HttpLimitOptions } from './http-limit.ts'
 export type { IpKeyOptions } from './ip-key.ts'
 export { ipKey } from './ip-key.ts'
 
+/** How a handler of Web requests is limited. */
 export interface FetchRateLimitOptions<Name extends string = string>
   extends Omit<HttpLimitOptions<Request, Name>, 'ipv6'> {
   /** Who is limited. A web-standard request does not know its client's address, so there is no default. */

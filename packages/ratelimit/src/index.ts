@@ -7,6 +7,7 @@ export {
   slidingWindow,
   tokenBucket,
 } from './algorithms.ts'
+export type { CalendarPeriod } from './calendar.ts'
 export type { ConcurrencyLimiter, ConcurrencyOptions, EnterOptions, Slot } from './concurrency.ts'
 export { concurrency } from './concurrency.ts'
 export { createRateLimiter } from './create-rate-limiter.ts'
@@ -15,8 +16,17 @@ export type { LimitErrorCode } from './errors.ts'
 export { LIMIT_ERRORS, LimitConfigError, LimitError, LimitUnavailableError } from './errors.ts'
 export type { MessageLimiter, MessageLimiterOptions } from './message-limiter.ts'
 export { messageLimiter } from './message-limiter.ts'
-export type { RateLimiterOptions } from './options.ts'
-export type { FailureMode, Policy, PolicySize } from './policy.ts'
-export type { CheckOptions, LimiterHealth, RateLimiter } from './rate-limiter.ts'
+export type { DenyCacheSettings, RateLimiterOptions } from './options.ts'
+export type { Algorithm, FailureMode, Policy, PolicySize } from './policy.ts'
+export type {
+  AcquireOptions,
+  ChangeOptions,
+  CheckOptions,
+  LimiterEvents,
+  LimiterHealth,
+  RateLimiter,
+  ReserveOptions,
+} from './rate-limiter.ts'
 export type { RedisClient } from './redis-client.ts'
 export type { Reservation } from './reservation.ts'
+export type { Cost } from './shapes.ts'

@@ -1,6 +1,7 @@
 import { isIPv4, isIPv6 } from 'node:net'
 import { LimitConfigError } from './errors.ts'
 
+/** Which part of an address counts as one client. */
 export interface IpKeyOptions {
   /**
    * Bits of an IPv6 address that count as one client: providers hand out whole networks, so single addresses

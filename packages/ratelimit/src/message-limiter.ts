@@ -1,6 +1,7 @@
 import type { Duration } from '@cays/core/duration'
 import { policyReader, readUnits, readWindow } from './policy.ts'
 
+/** How much one connection may say. */
 export interface MessageLimiterOptions {
   /** Units per window, over any length of time. */
   readonly limit: number

@@ -4,6 +4,7 @@ import { LimitConfigError } from './errors.ts'
 import { type FailureMode, INTERNALS, type Policy } from './policy.ts'
 import type { RedisClient } from './redis-client.ts'
 
+/** The policies, where they count, and what happens when that place is away. */
 export interface RateLimiterOptions<Name extends string = string> {
   /** The limits, by name. A check is held against all of them unless it names some. */
   readonly policies: { readonly [Policy_ in Name]: Policy }
@@ -30,6 +31,7 @@ export interface RateLimiterOptions<Name extends string = string> {
   readonly name?: string
 }
 
+/** How many denials a process remembers, and for how long. */
 export interface DenyCacheSettings {
   /** @default 10_000 */
   readonly max?: number

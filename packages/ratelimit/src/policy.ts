@@ -4,6 +4,7 @@ import type { Calendar } from './calendar.ts'
 import { LimitConfigError } from './errors.ts'
 import type { Kernel, Parameters } from './kernel.ts'
 
+/** How a policy counts. */
 export type Algorithm = 'gcra' | 'token-bucket' | 'fixed-window' | 'sliding-window' | 'sliding-log' | 'quota'
 
 /**

@@ -7,26 +7,31 @@ import type { PolicySize } from './policy.ts'
 import type { Reservation } from './reservation.ts'
 import type { Charge, Cost } from './shapes.ts'
 
+/** What one decision costs and counts against. */
 export interface CheckOptions<Name extends string = string> extends Charge<Name> {
   readonly signal?: AbortSignal | undefined
 }
 
+/** How long a call may wait for its turn. */
 export interface AcquireOptions<Name extends string = string> extends CheckOptions<Name> {
   /** Longest wait for a slot; a longer one is denied at once and charges nothing. @default '30s' */
   readonly maxWait?: Duration
 }
 
+/** What is set aside, and for how long. */
 export interface ReserveOptions<Name extends string = string> extends CheckOptions<Name> {
   /** Given back when neither committed nor released for so long. @default '5m' */
   readonly expires?: Duration
 }
 
+/** Which policies a change is about. */
 export interface ChangeOptions<Name extends string = string> {
   /** @default all policies */
   readonly policies?: readonly Name[] | undefined
   readonly signal?: AbortSignal | undefined
 }
 
+/** What `on` reports. */
 export type LimiterEvents = {
   /** A decision that denied; `decision.policies` tells the numbers. */
   readonly denied: { readonly subject: string; readonly decision: Decision }
@@ -34,6 +39,7 @@ export type LimiterEvents = {
   readonly error: LimitError
 }
 
+/** The state of one limiter. */
 export interface LimiterHealth {
   readonly status: 'ok' | 'degraded' | 'closed'
   readonly store: 'redis' | 'memory'
@@ -85,6 +91,7 @@ export interface RateLimiter<Name extends string = string> extends Closeable, Ev
       readonly signal?: AbortSignal | undefined
     },
   ): Promise<void>
+  /** The state of the limiter; answers from memory, without asking Redis. */
   health(): LimiterHealth
   /** Waits for decisions under way, ends waits for slots. Redis itself stays open: it is the app's. */
   close(): Promise<void>

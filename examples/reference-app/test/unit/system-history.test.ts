@@ -74,9 +74,17 @@ describe('what the page under the hood has seen', () => {
       at(1, node('node-1'), node('node-2')),
       at(2, node('node-1'), node('node-2', { state: 'draining' })),
       at(3, node('node-1')),
+      at(4, node('node-1')),
     )
     expect(nodes.map(({ name, state }) => `${name} ${state}`)).toEqual(['node-1 ready', 'node-2 away'])
     expect(events.map(({ tone }) => tone)).toEqual(['bad', 'plain'])
+  })
+
+  it('does not call a node away because one answer was late', () => {
+    const both = () => [node('node-1'), node('node-2')]
+    const { nodes, events } = play(at(1, ...both()), at(2, node('node-1')), at(3, ...both()))
+    expect(nodes.map(({ state }) => state)).toEqual(['ready', 'ready'])
+    expect(events).toEqual([])
   })
 
   it('shows a database as up only when every node says so', () => {

@@ -26,6 +26,8 @@ export interface KnownNode {
   readonly name: string
   readonly state: 'ready' | 'draining' | 'away'
   readonly status: NodeStatus
+  /** Seconds in a row that it was missing from the answers. */
+  readonly missed: number
 }
 
 /** What the page has seen since it was opened. Immutable: each status makes the next one. */
@@ -88,8 +90,14 @@ export function withStatus(before: SystemHistory, status: SystemStatus): SystemH
 
 function knownNodes(before: SystemHistory, status: SystemStatus): KnownNode[] {
   const now = new Map<string, KnownNode>()
-  for (const node of before.nodes) now.set(node.name, { ...node, state: 'away' })
-  for (const node of status.nodes) now.set(node.name, { name: node.name, state: node.state, status: node })
+  for (const node of before.nodes) {
+    // One answer that came too late is no outage.
+    const missed = node.missed + 1
+    now.set(node.name, { ...node, missed, state: missed > 1 ? 'away' : node.state })
+  }
+  for (const node of status.nodes) {
+    now.set(node.name, { name: node.name, state: node.state, status: node, missed: 0 })
+  }
   return [...now.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
 }
 

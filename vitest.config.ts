@@ -5,7 +5,13 @@ import { testsNeeding } from './scripts/parts.mjs'
 const source = { resolve: { conditions: ['@cays/source', 'node', 'development|production'] } }
 
 // How many of the machine's servers one run may start at once: real Postgres and Redis share two cores.
-const realServers = { maxWorkers: 2, testTimeout: 30_000, hookTimeout: 60_000 }
+// What is waited for comes soon or never; on a busy machine soon takes longer.
+const realServers = {
+  maxWorkers: 2,
+  testTimeout: 60_000,
+  hookTimeout: 120_000,
+  expect: { poll: { timeout: 20_000 } },
+}
 
 // `npm test` names the servers that this machine lacks; what needs them is left out and reported.
 const missing = process.env.CAYS_MISSING?.split(',').filter(Boolean) ?? []

@@ -171,7 +171,8 @@ async function main() {
   const missing = await prepare()
   const folder = await mkdtemp(join(tmpdir(), 'cays-'))
   // Servers that refuse to run as root are started under another account, which must get through.
-  await chmod(folder, 0o755)
+  // As open as the system's own: tests run servers and programs as other users, too.
+  await chmod(folder, 0o1777)
   const [name, id] = tag.split('=')
   const env = { ...process.env, [name]: id, TMPDIR: folder, CAYS_MISSING: missing.join(',') }
   delete env.NODE_OPTIONS

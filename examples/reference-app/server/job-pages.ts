@@ -24,7 +24,8 @@ const BOOKMARK = 'harbour:jobs:bookmark'
 export function createJobPages(cache: Cache, db: Router, redis: Redis | undefined): JobPages {
   const reading = async <T>(read: (from: Queryable) => Promise<T>): Promise<T> => {
     if (!redis) return await read(db)
-    const from = await redis.get(BOOKMARK).catch(() => undefined)
+    // A client without a connection would keep the command until it has one again.
+    const from = redis.status === 'ready' ? await redis.get(BOOKMARK).catch(() => undefined) : undefined
     // Nobody can say what was changed elsewhere: only the primary certainly knows.
     if (from === undefined) return await read(db.primary)
     return from === null ? await read(db) : await db.session({ from }, () => read(db))

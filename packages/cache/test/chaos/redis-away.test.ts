@@ -20,8 +20,8 @@ beforeAll(async () => {
 })
 
 afterEach(async () => {
-  await server.thaw().catch(() => {})
-  await server.start()
+  if (server.state === 'frozen') await server.thaw()
+  if (server.state === 'down') await server.start()
   await until('the client is back', async () => (await redis.ping().catch(() => '')) === 'PONG', 10_000)
 })
 

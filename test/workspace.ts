@@ -41,8 +41,6 @@ export interface Package {
   readonly folder: string
   readonly manifest: Manifest
   readonly entries: readonly Entry[]
-  /** Its README has its last section: the package is presented as finished. */
-  readonly documented: boolean
 }
 
 export function read(path: string): string {
@@ -58,10 +56,6 @@ export const packages: readonly Package[] = readdirSync(join(root, 'packages'))
   .filter((name) => existsSync(join(root, 'packages', name, 'package.json')))
   .map((name) => describePackage(name, `packages/${name}`))
   .filter(({ manifest }) => !manifest.private)
-  // A package whose entries export nothing yet has nothing to hold to a rule.
-  .filter(({ folder, entries }) =>
-    entries.some(({ source }) => read(`${folder}/${source}`).trim() !== 'export {}'),
-  )
 
 function describePackage(name: string, folder: string): Package {
   const manifest = readJson<Manifest>(`${folder}/package.json`)
@@ -71,9 +65,7 @@ function describePackage(name: string, folder: string): Package {
       ? [{ specifier: manifest.name + subpath.slice(1), subpath, source: source.replace('./', '') }]
       : []
   })
-  const readme = `${folder}/README.md`
-  const documented = existsSync(join(root, readme)) && read(readme).includes('\n## Links')
-  return { name, folder, manifest, entries, documented }
+  return { name, folder, manifest, entries }
 }
 
 /** The files under a folder that end as asked, relative to the root; nothing when there is no such folder. */

@@ -16,13 +16,13 @@ describe.each(packages)('$manifest.name', ({ folder, manifest }) => {
     expect({ code, output }).toMatchObject({ code: 0 })
   })
 
-  it('packs its build and licence, and no sources or tests', async () => {
+  it('packs its build, readme and licence, and no sources or tests', async () => {
     const { output } = await run('tar', ['-tzf', tarball()])
     const files = output
       .trim()
       .split('\n')
       .map((file) => file.replace('package/', ''))
-    expect(files).toEqual(expect.arrayContaining(['package.json', 'LICENSE']))
+    expect(files).toEqual(expect.arrayContaining(['package.json', 'README.md', 'LICENSE']))
     const allowed = /^(?:dist\/|package\.json$|LICENSE$|[A-Z]+\.md$)/
     expect(files.filter((file) => !allowed.test(file))).toEqual([])
   })

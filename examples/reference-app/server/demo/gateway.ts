@@ -25,6 +25,7 @@ export interface Gateway {
 interface Backend extends GatewayTarget {
   ready: boolean
   inFlight: number
+  sockets: number
 }
 
 const PROBE_EVERY = 100
@@ -50,6 +51,7 @@ export async function startGateway(targets: readonly GatewayTarget[], port = 0):
           ...target,
           ready: false,
           inFlight: 0,
+          sockets: 0,
         },
     )
   }
@@ -64,13 +66,16 @@ export async function startGateway(targets: readonly GatewayTarget[], port = 0):
   await probe()
   const prober = setInterval(() => void probe(), PROBE_EVERY)
 
-  const choose = async (tried: ReadonlySet<Backend>): Promise<Backend | undefined> => {
+  const choose = async (
+    load: 'inFlight' | 'sockets',
+    tried: ReadonlySet<Backend>,
+  ): Promise<Backend | undefined> => {
     const deadline = Date.now() + WAIT_FOR_A_NODE
     for (;;) {
       const ready = backends.filter((backend) => backend.ready)
       const fresh = ready.filter((backend) => !tried.has(backend))
       const best = (fresh.length > 0 ? fresh : ready).sort(
-        (a, b) => a.inFlight - b.inFlight || Math.random() - 0.5,
+        (a, b) => a[load] - b[load] || Math.random() - 0.5,
       )[0]
       if (best || Date.now() > deadline) return best
       await new Promise((resolve) => setTimeout(resolve, 50))
@@ -88,7 +93,7 @@ export async function startGateway(targets: readonly GatewayTarget[], port = 0):
     const body = await bufferedBody(req)
     const tried = new Set<Backend>()
     for (let attempt = 1; ; attempt++) {
-      const backend = await choose(tried)
+      const backend = await choose('inFlight', tried)
       if (!backend) {
         res.writeHead(503, { 'retry-after': '1', 'content-type': 'text/plain' }).end('No node is ready.')
         return
@@ -110,10 +115,10 @@ export async function startGateway(targets: readonly GatewayTarget[], port = 0):
     sockets.add(socket)
     socket.on('close', () => sockets.delete(socket))
     socket.on('error', () => socket.destroy())
-    void choose(new Set()).then((backend) => {
+    void choose('sockets', new Set()).then((backend) => {
       if (!backend) return void socket.end('HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\n')
-      // An open socket counts as work, so that sockets spread over the nodes as requests do.
-      backend.inFlight++
+      // Sockets stay for hours: they spread by their own number, not by what is asked at the moment.
+      backend.sockets++
       const upstream = connect(backend.port, '127.0.0.1', () => {
         upstream.write(`${req.method} ${req.url} HTTP/1.1\r\n${rawHeaders(req)}\r\n\r\n`)
         if (head.length > 0) upstream.write(head)
@@ -121,7 +126,7 @@ export async function startGateway(targets: readonly GatewayTarget[], port = 0):
       })
       upstream.on('error', () => socket.destroy())
       upstream.on('close', () => {
-        backend.inFlight--
+        backend.sockets--
         socket.destroy()
       })
       socket.on('close', () => upstream.destroy())

@@ -36,6 +36,8 @@ export function createLimits(redis: Redis | undefined, activity: Activity): Limi
       guesses: slidingWindow({ limit: 15, per: '15m' }),
     },
     onError: 'local',
+    // A node that is busy hashing passwords is late to read the answer; that is no outage of Redis.
+    timeout: 500,
   })
   const enforce = (policies: (req: Request) => readonly PolicyName[]): RequestHandler[] => [
     expressRateLimit(limiter, {

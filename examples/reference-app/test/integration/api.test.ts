@@ -177,11 +177,11 @@ describe('sessions', () => {
 
   it('cannot be had by trying passwords one after the other', async () => {
     const { email } = await visitor().signUp('seeker')
-    const tries = await Promise.all(
-      Array.from({ length: 20 }, (_, index) =>
-        visitor().request('POST', '/api/v1/sessions', { body: { email, password: `guess number ${index}` } }),
-      ),
-    )
+    const tries: Response[] = []
+    for (let index = 0; index < 20; index++) {
+      const body = { email, password: `guess number ${index}` }
+      tries.push(await visitor().request('POST', '/api/v1/sessions', { body }))
+    }
     expect(tries.filter((answer) => answer.status === 401)).toHaveLength(15)
     expect(tries.filter((answer) => answer.status === 429)).toHaveLength(5)
     const right = { email, password: 'a long enough password' }
@@ -361,7 +361,9 @@ describe('limits', () => {
     const other = visitor()
     await other.signUp('seeker')
     const answers = await Promise.all(
-      Array.from({ length: 120 }, () => flooder.request('POST', '/api/v1/notifications/read')),
+      Array.from({ length: 120 }, () =>
+        flooder.request('POST', '/api/v1/notifications/read', { hasty: true }),
+      ),
     )
     const denied = answers.filter((answer) => answer.status === 429)
     expect(denied.length).toBeGreaterThan(20)

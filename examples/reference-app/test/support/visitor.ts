@@ -3,6 +3,13 @@ import type { Account, Role } from '../../contract/account.ts'
 import type { MyApplication } from '../../contract/application.ts'
 import type { Job } from '../../contract/job.ts'
 
+interface RequestOptions {
+  readonly body?: unknown
+  readonly raw?: string
+  readonly headers?: Record<string, string>
+  readonly hasty?: boolean
+}
+
 /** One browser's worth of cookies, talking to one URL as a page of it would. */
 export class Visitor {
   readonly url: string
@@ -12,15 +19,21 @@ export class Visitor {
     this.url = url
   }
 
-  async request(
-    method: string,
-    path: string,
-    options: {
-      readonly body?: unknown
-      readonly raw?: string
-      readonly headers?: Record<string, string>
-    } = {},
-  ): Promise<Response> {
+  /**
+   * One request, as a polite client sends it: told to wait a moment, it waits and asks again. All visitors of a
+   * test share one address and so one budget. `hasty` takes the first answer.
+   */
+  async request(method: string, path: string, options: RequestOptions = {}): Promise<Response> {
+    for (;;) {
+      const answer = await this.#send(method, path, options)
+      const wait = Number(answer.headers.get('retry-after'))
+      if (answer.status !== 429 || options.hasty || wait > 3) return answer
+      await answer.arrayBuffer()
+      await new Promise((resolve) => setTimeout(resolve, wait * 1_000))
+    }
+  }
+
+  async #send(method: string, path: string, options: RequestOptions): Promise<Response> {
     const body = options.raw ?? (options.body === undefined ? undefined : JSON.stringify(options.body))
     const answer = await fetch(`${this.url}${path}`, {
       method,

@@ -23,7 +23,7 @@ export class Fleet {
   readonly #pending: PendingWrites
   readonly #retryAfter: number
   readonly #closing: AbortSignal
-  #recovering: Promise<void> | undefined
+  #recovering = false
   #replaying = false
 
   constructor(parts: {
@@ -38,6 +38,8 @@ export class Fleet {
     this.#pending = new PendingWrites(parts.settings.l2.queue)
     this.#retryAfter = parts.settings.l2.retryAfter
     this.#closing = parts.closing
+    // Else a cache that nobody uses any more would report the failure of its last call for ever.
+    this.tier.events.on('failing', () => this.feed.start())
     this.tier.events.on('down', () => this.#recover())
   }
 
@@ -67,25 +69,26 @@ export class Fleet {
   }
 
   #recover(): void {
-    this.#recovering ??= this.#untilUsable()
-      .catch(() => {})
-      .finally(() => {
-        this.#recovering = undefined
-      })
+    if (this.#recovering) return
+    this.#recovering = true
+    this.#untilUsable().catch(() => {})
   }
 
   async #untilUsable(): Promise<void> {
     let wait = Math.min(50, this.#retryAfter)
-    while (!this.#closing.aborted) {
-      await delay(wait, { signal: this.#closing, unref: true })
-      wait = this.#retryAfter
-      const { client } = this.tier
-      // ioredis' own back-off grows to seconds; a cache that could be used again need not wait for it.
-      if (client.status === 'reconnecting') client.connect().catch(() => {})
-      this.tier.try()
-      if (!(await this.#replay()) || !(await this.feed.confirm())) continue
-      this.tier.up()
-      if (this.usable) return
+    try {
+      do {
+        await delay(wait, { signal: this.#closing, unref: true })
+        wait = this.#retryAfter
+        const { client } = this.tier
+        // ioredis' own back-off grows to seconds; a cache that could be used again need not wait for it.
+        if (client.status === 'reconnecting') client.connect().catch(() => {})
+        this.tier.try()
+        if ((await this.#replay()) && (await this.feed.confirm())) this.tier.up()
+      } while (!this.usable)
+    } finally {
+      // In the same step as the look at `usable`: what fails from now on begins anew.
+      this.#recovering = false
     }
   }
 

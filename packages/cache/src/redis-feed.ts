@@ -157,11 +157,14 @@ export class RedisFeed {
     }
   }
 
-  /** Called by every use of the cache that is not a plain memory hit; keeps the catch-up going while in use. */
+  /**
+   * Called by every use of the cache that is not a plain memory hit, and by every failure; keeps the catch-up
+   * going while the cache is in use, and until Redis has answered again.
+   */
   start(): void {
     if (this.#timer || this.#closed) return
     const tick = () => {
-      if (!this.#timeline.used) {
+      if (!this.#timeline.used && !this.#tier.failing) {
         clearInterval(this.#timer)
         this.#timer = undefined
         return

@@ -26,7 +26,7 @@ type State = 'up' | 'down' | 'trying'
  */
 export class RedisTier {
   readonly client: RedisClient
-  readonly events = new Events<{ down: CacheError; up: undefined }>()
+  readonly events = new Events<{ failing: CacheError; down: CacheError; up: undefined }>()
   readonly #settings: Settings['l2']
   readonly #namespace: string
   #state: State = 'up'
@@ -200,6 +200,7 @@ export class RedisTier {
     // A full server answers and reads; there is nothing to wait for.
     if (thrown instanceof Error && thrown.message.startsWith('OOM')) return error
     this.#failures++
+    if (this.#failures === 1) this.events.emit('failing', error)
     if (this.#state === 'trying' || this.#failures >= this.#settings.failures) {
       const before = this.#state
       this.#state = 'down'

@@ -95,6 +95,16 @@ for (const fault of ['freeze', 'kill'] as const) {
       expect(loads).toBe(1)
     })
 
+    it('is reported as over once it is, though nobody uses the cache any more', async () => {
+      await using cache = start()
+      await cache.getOrSet('warm', () => 1)
+      await server[fault]()
+      await cache.getOrSet('cold', () => 1)
+      expect(cache.health().status).toBe('degraded')
+      await (fault === 'freeze' ? server.thaw() : server.start())
+      await until('nothing is wrong', () => cache.health().status === 'ok', 20_000)
+    })
+
     it('is in use again two seconds after it is back, with what was pending carried out', async () => {
       await using cache = start({ sync: { maxStaleness: 500 } })
       await cache.set('pending', 'old')

@@ -45,6 +45,7 @@ const S3_CAPABILITIES: Capabilities = {
   conditionalCopy: true,
   verifiesSha256: true,
   maxObjectBytes: 5_120 * GiB,
+  maxCopyBytes: 5 * GiB,
   equalParts: false,
 }
 

@@ -73,7 +73,8 @@ export function createStorage<const Name extends string>(options: StorageOptions
   const sources = Object.entries<BucketSource>(read.required('buckets', options.buckets))
   if (sources.length === 0) read.fail('buckets must name at least one bucket')
   for (const [name, source] of sources) {
-    if (typeof source?.open !== 'function') read.fail(`buckets.${name} must be made by r2() or s3()`)
+    if (typeof source?.open !== 'function')
+      read.fail(`buckets.${name} must be made by r2(), s3(), disk() or memory()`)
   }
   if (options.ticketSecret !== undefined)
     read.string('ticketSecret', options.ticketSecret, '', /^[\s\S]{32,}$/)

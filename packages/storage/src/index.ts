@@ -27,6 +27,13 @@ export {
   type Verdict,
 } from './define-upload.ts'
 export { STORAGE_ERRORS, StorageError, type StorageErrorCode, StorageUsageError } from './errors.ts'
+export {
+  type DiskOptions,
+  disk,
+  type LocalBucketSource,
+  type MemoryOptions,
+  memory,
+} from './local-buckets.ts'
 export type { Credentials } from './presign.ts'
 export type { Capabilities, ObjectHead, ObjectInfo } from './provider.ts'
 export type { PutResult } from './put.ts'

@@ -12,6 +12,8 @@ export interface Capabilities {
   readonly verifiesSha256: boolean
   /** Largest object in bytes. */
   readonly maxObjectBytes: number
+  /** Largest object in bytes that one request copies; larger ones are copied in parts. */
+  readonly maxCopyBytes: number
   /** Parts of a multipart upload must all have one size, but for the last. */
   readonly equalParts: boolean
 }
@@ -131,6 +133,16 @@ export interface Provider {
     to: string,
     headers: ObjectHeaders | undefined,
     conditions: { readonly ifMatch?: string | undefined },
+    signal?: AbortSignal,
+  ): Promise<{ readonly etag: string }>
+  /** Copies bytes of an object into a part; needed only above `maxCopyBytes`. */
+  copyPart?(
+    from: string,
+    to: string,
+    uploadId: string,
+    partNumber: number,
+    range: Required<ByteRange>,
+    ifMatch: string,
     signal?: AbortSignal,
   ): Promise<{ readonly etag: string }>
   sign(request: SignRequest): string

@@ -1,4 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
 import { startR2 } from '@cays/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -8,6 +13,9 @@ import {
   type BucketSource,
   createStorage,
   defineUpload,
+  disk,
+  type LocalBucketSource,
+  memory,
   r2,
   type Storage,
   s3,
@@ -50,9 +58,38 @@ async function runCeph(): Promise<Running> {
   }
 }
 
+/** A bucket of this machine behind its own little server. */
+async function runLocal(
+  make: (url: string) => LocalBucketSource,
+  clean?: () => Promise<void>,
+): Promise<Running> {
+  let source: LocalBucketSource | undefined
+  const server = createServer((request, response) => source?.handler(request, response))
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
+  source = make(`http://127.0.0.1:${(server.address() as AddressInfo).port}/files`)
+  return {
+    source,
+    close: async () => {
+      server.closeAllConnections()
+      await new Promise((done) => server.close(done))
+      await clean?.()
+    },
+  }
+}
+
+async function runDisk(): Promise<Running> {
+  const root = await mkdtemp(join(tmpdir(), 'cays-disk-'))
+  return await runLocal(
+    (url) => disk({ root, url, secret: 'a secret of the test suite, long enough' }),
+    () => rm(root, { recursive: true, force: true }),
+  )
+}
+
 describe.each([
   { name: 'R2', run: runR2 },
   { name: 'Ceph RGW', run: runCeph },
+  { name: 'disk', run: runDisk },
+  { name: 'memory', run: () => runLocal((url) => memory({ url })) },
 ])('$name', ({ run }) => {
   let running: Running
   let storage: Storage<'files'>

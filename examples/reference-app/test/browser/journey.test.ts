@@ -132,10 +132,7 @@ describe('two people on two nodes', () => {
     // The seeker finds it by typing, and applies with a large PDF, pausing once.
     await seeker.page.goto('/')
     await seeker.page.getByRole('searchbox').fill('bonefish')
-    await seeker.page
-      .getByRole('link', { name: /Bonefish Guide/ })
-      .first()
-      .click()
+    await seeker.page.locator(`a[href="/jobs/${jobId}"]`).first().click()
     await seeker.page.waitForURL(`**/jobs/${jobId}`)
     await seeker.page.goto(`/jobs/${jobId}/apply`)
     const uploads: string[] = []

@@ -1,37 +1,16 @@
 import { z } from 'zod'
-
-export const ISLANDS = [
-  'New Providence',
-  'Grand Bahama',
-  'Abaco',
-  'Eleuthera',
-  'Exuma',
-  'Andros',
-  'Bimini',
-  'Long Island',
-  'Cat Island',
-  'San Salvador',
-] as const
-export const TRADES = [
-  'Hospitality',
-  'Marine',
-  'Health',
-  'Construction',
-  'Finance',
-  'Education',
-  'Technology',
-  'Transport',
-  'Retail',
-  'Tourism',
-] as const
-export const EMPLOYMENT_TYPES = ['full-time', 'part-time', 'contract', 'seasonal'] as const
+import {
+  EMPLOYMENT_TYPES,
+  type EmploymentType,
+  ISLANDS,
+  type Island,
+  TRADES,
+  type Trade,
+} from './job-words.ts'
 
 export const islandSchema = z.enum(ISLANDS)
 export const tradeSchema = z.enum(TRADES)
 export const employmentTypeSchema = z.enum(EMPLOYMENT_TYPES)
-export type Island = z.infer<typeof islandSchema>
-export type Trade = z.infer<typeof tradeSchema>
-export type EmploymentType = z.infer<typeof employmentTypeSchema>
 
 /** Above this many matches the count reads "1,000+" and is not computed further. */
 export const COUNT_CAP = 1_000

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, sep } from 'node:path'
 import express, { type Express, Router } from 'express'
+import expressStaticGzip from 'express-static-gzip'
 import helmet from 'helmet'
 import type { Logger } from 'pino'
 import { authenticate } from './auth/authenticate.ts'
@@ -88,15 +89,26 @@ function securityHeaders(bucket: string): express.RequestHandler {
   })
 }
 
-/** The built pages: hashed assets for a year, the page itself asked for each time. */
+/** The built pages, in the smallest form a browser takes: hashed assets for a year, the page itself asked for each time. */
 function webApp(web: string): Router {
   const router = Router()
   const page = join(web, 'index.html')
+  const hashed = join(web, 'assets') + sep
   router.use(
-    '/assets',
-    express.static(join(web, 'assets'), { immutable: true, maxAge: '365d', fallthrough: false }),
+    expressStaticGzip(web, {
+      enableBrotli: true,
+      orderPreference: ['br', 'gzip'],
+      index: false,
+      serveStatic: {
+        setHeaders: (res, path) => {
+          res.set(
+            'Cache-Control',
+            path.startsWith(hashed) ? 'public, max-age=31536000, immutable' : 'no-cache',
+          )
+        },
+      },
+    }),
   )
-  router.use(express.static(web, { index: false, maxAge: 0 }))
   router.get(/^\/(?!api\/|assets\/|health\/|rt$).*/, (req, res, next) => {
     if (!req.accepts('html') || !existsSync(page)) return next()
     res.set('Cache-Control', 'no-cache').sendFile(page)

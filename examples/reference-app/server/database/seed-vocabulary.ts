@@ -1,4 +1,4 @@
-import type { EmploymentType, Island, Trade } from '../../contract/job.ts'
+import type { EmploymentType, Island, Trade } from '../../contract/job-words.ts'
 
 /** Islands with their settlements, the busiest first: the seed draws with a heavy tail. */
 export const PLACES: readonly { readonly island: Island; readonly places: readonly string[] }[] = [

@@ -1,4 +1,5 @@
-import type { EmploymentType, Island, Job, JobSummary, Trade } from '../../contract/job.ts'
+import type { Job, JobSummary } from '../../contract/job.ts'
+import type { EmploymentType, Island, Trade } from '../../contract/job-words.ts'
 
 /** A job as the database answers it. */
 export interface JobRow {

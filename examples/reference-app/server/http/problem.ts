@@ -47,6 +47,8 @@ export function sendProblem(res: Response, kind: ProblemKind, extra: Partial<Pro
   const problem: Problem = { type: `/problems/${kind}`, ...KINDS[kind], ...extra }
   if (problem.retryAfter !== undefined) res.setHeader('Retry-After', String(problem.retryAfter))
   res.setHeader('Cache-Control', 'no-store')
+  // Set already when a file was announced that is not there.
+  res.removeHeader('Content-Encoding')
   res.status(problem.status).type('application/problem+json').send(JSON.stringify(problem))
 }
 

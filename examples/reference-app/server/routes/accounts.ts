@@ -38,8 +38,10 @@ export function accountRoutes({ db, passwords, sessions, live, limits, config }:
     res.status(201).json(publicAccount(found.account))
   })
 
+  // Nobody is an answer, not an error: every page asks, and most visitors only look.
   router.get('/me', (req, res) => {
-    res.json(publicAccount(accountOf(req)))
+    const account = sessionOf(req)?.account
+    res.json(account ? publicAccount(account) : null)
   })
 
   router.get('/sessions', async (req, res) => {

@@ -1,15 +1,17 @@
+import { execFile } from 'node:child_process'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
-import { build } from 'vite'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { SystemStatus } from '../../contract/status.ts'
 import { type Stack, startStack } from '../../server/demo/stack.ts'
 import { pdf, Visitor } from '../support/visitor.ts'
 
 const APP = fileURLToPath(new URL('../..', import.meta.url))
+const VITE = join(APP, 'node_modules/vite/bin/vite.js')
 const SHOTS = fileURLToPath(new URL('../../../../.cays/screenshots', import.meta.url))
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 const WIDTHS = [360, 768, 1280]
@@ -19,7 +21,12 @@ let browser: Browser
 
 beforeAll(async () => {
   mkdirSync(SHOTS, { recursive: true })
-  await build({ root: join(APP, 'web'), configFile: join(APP, 'web/vite.config.ts'), logLevel: 'error' })
+  // As `npm start` builds them: this process says NODE_ENV=test, which would make another React.
+  const { NODE_ENV: _, ...env } = process.env
+  await promisify(execFile)(process.execPath, [VITE, 'build', 'web', '--logLevel', 'error'], {
+    cwd: APP,
+    env,
+  })
   ;[stack, browser] = await Promise.all([
     startStack(),
     chromium.launch({
@@ -53,6 +60,9 @@ async function person(): Promise<{
   })
   const page = await context.newPage()
   const wrong: string[] = []
+  page.on('console', (message) => {
+    if (message.type() === 'error' || message.type() === 'warning') wrong.push(`console: ${message.text()}`)
+  })
   page.on('pageerror', (error) => wrong.push(`page: ${error.message}`))
   page.on('response', (answer) => {
     if (answer.status() >= 500) wrong.push(`${answer.status()} ${answer.request().method()} ${answer.url()}`)
@@ -180,6 +190,49 @@ describe('two people on two nodes', () => {
     expect([...employer.wrong, ...seeker.wrong]).toEqual([])
     await Promise.all([employer.context.close(), seeker.context.close()])
   }, 180_000)
+})
+
+describe('the built pages', () => {
+  /** As a browser asks: what travels, and what of it may be kept. */
+  const get = async (path: string, headers: Record<string, string>) => {
+    const answer = await fetch(`${stack.url}${path}`, { headers })
+    await answer.arrayBuffer()
+    return { status: answer.status, header: (name: string) => answer.headers.get(name) }
+  }
+
+  it('travel compressed, are kept for a year under their hashed names, and asked for again under others', async () => {
+    const html = await (await fetch(stack.url)).text()
+    const scripts = [...html.matchAll(/(?:src|href)="(\/assets\/[^"]+\.js)"/g)].map(([, path]) => path ?? '')
+    expect(scripts.length).toBeGreaterThan(0)
+    const bytes = { br: 0, gzip: 0 }
+    for (const path of scripts) {
+      const plain = await get(path, { 'accept-encoding': 'identity' })
+      const etags = new Set([plain.header('etag')])
+      for (const encoding of ['br', 'gzip'] as const) {
+        const { status, header } = await get(path, { 'accept-encoding': encoding })
+        expect(status).toBe(200)
+        bytes[encoding] += Number(header('content-length'))
+        expect(header('cache-control')).toBe('public, max-age=31536000, immutable')
+        // Without a word about caches fetch would ask for a fresh copy, as a forced reload does.
+        const known = {
+          'accept-encoding': encoding,
+          'if-none-match': header('etag') ?? '',
+          'cache-control': 'max-age=0',
+        }
+        expect((await get(path, known)).status).toBe(304)
+        // Too small a file is the same for everyone.
+        if (Number(plain.header('content-length')) < 1_000) continue
+        expect(header('content-encoding')).toBe(encoding)
+        expect(header('vary')).toContain('Accept-Encoding')
+        expect(etags.has(header('etag'))).toBe(false)
+        etags.add(header('etag'))
+      }
+    }
+    expect(bytes.br).toBeLessThan(120_000)
+    expect(bytes.gzip).toBeLessThan(135_000)
+    expect((await get('/', {})).header('cache-control')).toBe('no-cache')
+    expect((await get('/assets/none.js', {})).status).toBe(404)
+  })
 })
 
 describe('every screen', () => {

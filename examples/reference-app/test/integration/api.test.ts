@@ -169,10 +169,17 @@ describe('sessions', () => {
     expect(sessions).toHaveLength(2)
     const other = sessions.find((session) => !session.current)
     await laptop.call('DELETE', `/sessions/${other?.id}`)
-    for (let node = 0; node < 4; node++) expect((await phone.request('GET', '/api/v1/me')).status).toBe(401)
-    expect((await laptop.request('GET', '/api/v1/me')).status).toBe(200)
+    for (let node = 0; node < 4; node++) {
+      expect(await phone.call('GET', '/me')).toBeNull()
+      expect((await phone.request('GET', '/api/v1/notifications')).status).toBe(401)
+    }
+    expect(await laptop.call('GET', '/me')).toMatchObject({ id: account.id })
     await until(() => client.status === 'stopped')
     await client.close()
+  })
+
+  it('are no error to be without: a visitor who only looks is told that nobody is signed in', async () => {
+    expect(await visitor().call('GET', '/me')).toBeNull()
   })
 
   it('cannot be had by trying passwords one after the other', async () => {
@@ -240,7 +247,6 @@ describe('bad input', () => {
       [visitor(), 'POST', '/accounts', { ...signUp, isAdmin: true }, 422],
       [visitor(), 'POST', '/accounts', { ...signUp, name: 'x'.repeat(100_000) }, 413],
       [visitor(), 'POST', '/sessions', { email: ['a'], password: {} }, 422],
-      [visitor(), 'GET', '/me', undefined, 401],
       [visitor(), 'GET', '/sessions', undefined, 401],
       [visitor(), 'DELETE', '/sessions/current', undefined, 401],
       [seeker, 'DELETE', `/sessions/${encodeURIComponent(SQL)}`, undefined, 404],

@@ -1,6 +1,6 @@
 import { useMutation, useQuery } from '@tanstack/react-query'
 import type { Account, SessionInfo, SignIn, SignUp } from '../../../contract/account.ts'
-import { ApiError, call } from './api.ts'
+import { call } from './api.ts'
 import { PRIVATE, queryClient } from './query-client.ts'
 
 const ME = ['me'] as const
@@ -11,13 +11,8 @@ export function useMe() {
   return useQuery({ queryKey: ME, queryFn: ({ signal }) => fetchMe(signal), staleTime: 60_000 })
 }
 
-export async function fetchMe(signal?: AbortSignal): Promise<Account | null> {
-  try {
-    return await call<Account>('/me', { signal })
-  } catch (error) {
-    if (error instanceof ApiError && error.status === 401) return null
-    throw error
-  }
+export function fetchMe(signal?: AbortSignal): Promise<Account | null> {
+  return call<Account | null>('/me', { signal })
 }
 
 /** Somebody else, or nobody, is at this page now: nothing of the account before may stay on it. */

@@ -48,7 +48,7 @@ export async function call<T>(path: string, options: CallOptions = {}): Promise<
     throw new ApiError(unreachable(), { cause: error })
   }
   const problem = await problemOf(answer)
-  if (answer.status === 401 && path !== '/me' && path !== '/sessions') {
+  if (answer.status === 401 && path !== '/sessions') {
     for (const listener of signedOutListeners) listener()
   }
   throw new ApiError(problem)

@@ -1,4 +1,4 @@
-import { EMPLOYMENT_TYPES, ISLANDS, TRADES } from '../../../contract/job.ts'
+import { EMPLOYMENT_TYPES, ISLANDS, TRADES } from '../../../contract/job-words.ts'
 
 /** What the visitor looks for, as the address bar holds it. */
 export interface JobQuery {

@@ -1,4 +1,5 @@
-import { ISLANDS, type JobPage, TRADES } from '../../../contract/job.ts'
+import type { JobPage } from '../../../contract/job.ts'
+import { ISLANDS, TRADES } from '../../../contract/job-words.ts'
 
 export interface TrafficResult {
   readonly served: number

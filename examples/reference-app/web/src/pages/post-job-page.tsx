@@ -1,16 +1,15 @@
 import { ArrowLeft } from 'lucide-react'
 import { type FormEvent, useState } from 'react'
 import { Link, useNavigate } from 'react-router'
+import { type JobSummary, postJobSchema } from '../../../contract/job.ts'
 import {
   EMPLOYMENT_TYPES,
   type EmploymentType,
   ISLANDS,
   type Island,
-  type JobSummary,
-  postJobSchema,
   TRADES,
   type Trade,
-} from '../../../contract/job.ts'
+} from '../../../contract/job-words.ts'
 import { useMe } from '../data/account.ts'
 import { usePostJob } from '../data/jobs.ts'
 import { toast } from '../data/toasts.ts'

@@ -1,4 +1,4 @@
-import { EMPLOYMENT_TYPES, ISLANDS, TRADES } from '../../../contract/job.ts'
+import { EMPLOYMENT_TYPES, ISLANDS, TRADES } from '../../../contract/job-words.ts'
 import { type JobQuery, PAY_STEPS } from '../data/job-query.ts'
 import { SelectInput } from './field.tsx'
 import { dollars, sentence } from './format.ts'

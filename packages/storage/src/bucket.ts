@@ -3,10 +3,12 @@ import type { Lifecycle } from '@cays/core/lifecycle'
 import { OptionReader } from '@cays/core/options'
 import type { ByteBudget } from './byte-budget.ts'
 import { attachment } from './content-disposition.ts'
+import { copyObject } from './copy-object.ts'
+import { downloadToFile, parallelBody } from './download.ts'
 import { StorageError, StorageUsageError } from './errors.ts'
 import { checkKey, checkOwnKey, checkPrefix } from './key.ts'
 import type { ByteRange, Capabilities, ObjectHead, ObjectInfo, Provider } from './provider.ts'
-import { type PutResult, put } from './put.ts'
+import { MiB, type PutResult, put } from './put.ts'
 import { resumedBody } from './resumed-body.ts'
 import type { Source } from './source.ts'
 import { type StorageOperation, traced } from './telemetry.ts'
@@ -57,6 +59,28 @@ export interface StoredObject extends ObjectHead {
   bytes(): Promise<Buffer>
   /** The same as UTF-8. */
   text(): Promise<string>
+}
+
+/** How to read a large object. */
+export interface DownloadOptions extends Call {
+  /** Ranges under way at once. @default 8 */
+  readonly connections?: number | undefined
+  /** Bytes of one range. @default 4 MiB */
+  readonly partSize?: number | undefined
+  /** Give the object only while it has this ETag. */
+  readonly ifMatch?: string | undefined
+}
+
+/** Where to put it. */
+export interface DownloadToOptions extends DownloadOptions {
+  /** A file, which appears when all of the object is there. */
+  readonly to: string
+}
+
+/** An object that was written to a file. */
+export interface Downloaded extends ObjectHead {
+  /** Bytes that an earlier, interrupted download had left and that were not fetched again. */
+  readonly resumed: number
 }
 
 /** Which objects to list. */
@@ -201,6 +225,40 @@ export class Bucket {
     })
   }
 
+  /**
+   * A large object over several connections: to a file, which appears whole or not at all and goes on where an
+   * earlier try was interrupted (one download per file at a time), or as a body in order. Every range asks for
+   * the very same object: when it is replaced meanwhile it throws `STORAGE_ERR_PRECONDITION`, bytes are never
+   * mixed. A range whose connection breaks goes on by itself.
+   */
+  download(key: string, options: DownloadToOptions): Promise<Downloaded>
+  download(key: string, options?: DownloadOptions): Promise<StoredObject>
+  download(
+    key: string,
+    options: DownloadOptions & { readonly to?: string | undefined } = {},
+  ): Promise<Downloaded | StoredObject> {
+    const read = reader('download')
+    read.known(options, ['to', 'connections', 'partSize', 'ifMatch', 'signal'])
+    const { to, ifMatch, signal } = options
+    const settings = {
+      provider: this.#provider,
+      connections: read.integer('connections', options.connections, 8, { min: 1, max: 64 }),
+      partSize: read.integer('partSize', options.partSize, 4 * MiB, { min: 65_536, max: 2 ** 30 }),
+      signal,
+    }
+    if (to !== undefined) read.string('to', to, '', /^[^\0]+$/)
+    checkKey(key)
+    return this.#run('download', async () => {
+      const head = await this.#provider.head(key, signal)
+      if (ifMatch !== undefined && ifMatch !== head.etag) {
+        throw new StorageError('STORAGE_ERR_PRECONDITION', 'the object is not the one that was asked for')
+      }
+      const plan = { ...settings, head }
+      if (to !== undefined) return { ...head, resumed: await downloadToFile(plan, to) }
+      return this.#stored(head, parallelBody(plan, this.#budget), undefined)
+    })
+  }
+
   /** The object without its bytes; throws `STORAGE_ERR_NOT_FOUND` when there is none. */
   head(key: string, options: Call = {}): Promise<ObjectHead> {
     checkKey(key)
@@ -262,7 +320,7 @@ export class Bucket {
     })
   }
 
-  /** Copies inside the bucket without the bytes passing through this process. */
+  /** Copies inside the bucket without the bytes passing through this process; above 5 GiB in parts. */
   copy(from: string, to: string, options: CopyOptions = {}): Promise<{ readonly etag: string }> {
     reader('copy').known(options, ['ifMatch', 'signal'])
     if (options.ifMatch !== undefined && !this.capabilities.conditionalCopy) {
@@ -274,7 +332,7 @@ export class Bucket {
     checkKey(from)
     checkOwnKey(to)
     return this.#run('copy', () =>
-      this.#provider.copy(from, to, undefined, { ifMatch: options.ifMatch }, options.signal),
+      copyObject(this.#provider, from, to, undefined, { ifMatch: options.ifMatch }, options.signal),
     )
   }
 

@@ -20,6 +20,7 @@ interface Waiter {
 export class ByteBudget {
   readonly total: number
   #free: number
+  #spared = 0
   readonly #waiting: Waiter[] = []
 
   constructor(total: number) {
@@ -57,6 +58,26 @@ export class ByteBudget {
       signal?.addEventListener('abort', abort, { once: true })
       this.#waiting.push(waiter)
     })
+  }
+
+  /**
+   * Memory to read ahead with, when there is some and nobody waits; never more than half of the budget in all.
+   * So whoever holds it and waits for `acquire` itself, or makes others wait, cannot stop everything.
+   */
+  spare(bytes: number): Grant | undefined {
+    if (this.#waiting.length > 0 || bytes > this.#free || this.#spared + bytes > this.total / 2)
+      return undefined
+    const grant = this.#take(bytes)
+    this.#spared += bytes
+    let held = true
+    return {
+      bytes,
+      release: () => {
+        if (held) this.#spared -= bytes
+        held = false
+        grant.release()
+      },
+    }
   }
 
   #take(bytes: number): Grant {

@@ -4,6 +4,7 @@ import { StorageError } from './errors.ts'
 export type StorageOperation =
   | 'put'
   | 'get'
+  | 'download'
   | 'head'
   | 'list'
   | 'delete'
@@ -17,6 +18,10 @@ const ENDS = 'Attribute: cays.bucket, the name the app gave it. Outcome: ok, or 
 export const CHANNELS: Readonly<Record<StorageOperation, OperationChannel>> = {
   put: operationChannel('cays:storage:put', `A write, its wait for memory included. ${ENDS}`),
   get: operationChannel('cays:storage:get', `A read, until the first byte. ${ENDS}`),
+  download: operationChannel(
+    'cays:storage:download',
+    `A read over several connections, until the file is there or the first byte can be read. ${ENDS}`,
+  ),
   head: operationChannel('cays:storage:head', `A look at the headers of one object. ${ENDS}`),
   list: operationChannel('cays:storage:list', `One page of a list. ${ENDS}`),
   delete: operationChannel('cays:storage:delete', `A deletion of any number of objects. ${ENDS}`),

@@ -3,6 +3,7 @@ import type { Lifecycle } from '@cays/core/lifecycle'
 import { OptionReader } from '@cays/core/options'
 import type { Call } from './bucket.ts'
 import { attachment } from './content-disposition.ts'
+import { copyObject } from './copy-object.ts'
 import type { UploadDefinition } from './define-upload.ts'
 import { StorageError, StorageUsageError } from './errors.ts'
 import { QUARANTINE } from './key.ts'
@@ -313,7 +314,8 @@ async function complete(
     })
     if (!verdict.ok) return { ok: false, reason: 'inspection', detail: verdict.reason }
   }
-  const copied = await provider.copy(
+  const copied = await copyObject(
+    provider,
     key,
     finalKey,
     {
@@ -322,7 +324,7 @@ async function complete(
       cacheControl: 'private, no-store',
       metadata: { checksum: verified ? 'verified' : 'unverified' },
     },
-    { ifMatch: etag },
+    { ifMatch: etag, size: claims.size },
     signal,
   )
   return done({ etag: copied.etag, size: claims.size }, verified, false)

@@ -1,4 +1,4 @@
-import type { PoolClient } from 'pg'
+import type { Client } from 'pg'
 
 export interface Cancellation {
   /** True once the server has taken the request, so that it cannot hit a later statement; false if unsure. */
@@ -11,7 +11,7 @@ const PATIENCE = 2_000
  * Asks the server to stop what `client` is running, over a connection of its own as the protocol demands.
  * The client must not be used again before `done`, and not at all if it resolves to false.
  */
-export function cancelBackend(client: PoolClient): Cancellation {
+export function cancelBackend(client: Client): Cancellation {
   return { done: send(client) }
 }
 
@@ -31,7 +31,7 @@ interface ConnectionInternals {
   on(event: string, listener: () => void): void
 }
 
-function send(client: PoolClient): Promise<boolean> {
+function send(client: Client): Promise<boolean> {
   const { processID, secretKey, host, port, ssl } = client as unknown as Internals
   const Connection = (client.connection as object).constructor as new (options: object) => ConnectionInternals
   if (processID === null || secretKey === null) return Promise.resolve(false)

@@ -127,3 +127,21 @@ export class RolledBackError extends RouterError {
 export class OutcomeUnknownError extends RouterError {
   static override readonly id: string = 'db-router.OutcomeUnknownError'
 }
+
+/** A read, or something else without effect, whose answer was lost on every server tried. */
+export function lostRead(cause: unknown, host: string, attempts: number): RolledBackError {
+  return new RolledBackError(
+    'DB_ERR_CONNECTION_LOST',
+    'the connection broke during a read and no other server could answer it; it had no effect, try again',
+    { cause, outcome: 'rolled-back', host, attempts },
+  )
+}
+
+/** A write or COMMIT whose answer was lost. */
+export function unknownOutcome(cause: unknown, host: string, attempts: number): OutcomeUnknownError {
+  return new OutcomeUnknownError(
+    'DB_ERR_OUTCOME_UNKNOWN',
+    'the connection broke before the server answered; the write may or may not have happened, look before you repeat it',
+    { cause, outcome: 'unknown', host, attempts },
+  )
+}

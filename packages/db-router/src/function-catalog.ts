@@ -1,3 +1,4 @@
+import type { Statement } from './classify.ts'
 import type { Settings } from './options.ts'
 
 /** How long what the database says about its functions is believed, in milliseconds. */
@@ -38,9 +39,13 @@ export class FunctionCatalog {
     this.#load = load
   }
 
-  /** True when none of the functions writes, as far as the database and the options say. */
-  harmless(calls: readonly string[], unknown: readonly string[]): boolean {
-    const now = performance.now()
+  /** True when the statement may run on a replica: it reads, and no function it calls is known or feared to write. */
+  isRead(statement: Statement, now: number): boolean {
+    if (statement.kind !== 'read') return false
+    return statement.calls.length === 0 || this.#harmlessCalls(statement, now)
+  }
+
+  #harmlessCalls({ calls, unknown }: Statement, now: number): boolean {
     if (now - this.#loadedAt > BELIEVED) this.refresh(now)
     for (const name of calls) {
       if (this.#functions.primary.has(name)) return false

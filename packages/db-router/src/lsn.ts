@@ -22,3 +22,8 @@ export function formatLsn(lsn: number): string {
   const high = Math.floor(lsn / 2 ** 32)
   return `${high.toString(16).toUpperCase()}/${(lsn - high * 2 ** 32).toString(16).toUpperCase()}`
 }
+
+/** Positions of different timelines prove nothing about each other. */
+export function reaches(seen: Position, wanted: Position): boolean {
+  return seen.timeline === wanted.timeline && seen.lsn >= wanted.lsn
+}

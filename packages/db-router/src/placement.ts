@@ -28,7 +28,7 @@ export interface ReadDemand {
   readonly asked: boolean
   readonly signal: AbortSignal | undefined
   /** Servers that already failed this statement. */
-  readonly avoid: Set<Server>
+  readonly avoid: ReadonlySet<Server> | undefined
   /** `performance.now()` until which it may wait for a replica; set by the first wait. */
   deadline: number | undefined
 }
@@ -49,9 +49,9 @@ export class Placement {
   }
 
   /** Synchronous when nothing has to be asked or waited for, which is nearly always. */
-  read(demand: ReadDemand): Place | Promise<Place> {
+  read(demand: ReadDemand, now: number): Place | Promise<Place> {
     if (demand.consistency === 'strong' && !demand.asked) return this.#primary('strong', demand.signal)
-    const candidates = this.#candidates(demand)
+    const candidates = this.#candidates(demand, now)
     if (candidates.length === 0) return this.#withoutReplica('no-replica', demand)
     if (demand.consistency !== 'session') return this.#replica(candidates, demand, undefined, 'replica')
     const floor = demand.session.floor()
@@ -76,18 +76,17 @@ export class Placement {
     return server.then((found) => ({ server: found, verify: undefined, reason, leave: undefined }))
   }
 
-  #candidates(demand: ReadDemand): Server[] {
-    const now = performance.now()
+  #candidates(demand: ReadDemand, now: number): Server[] {
     // With the primary gone nothing new is written, so replicas do not get staler than they were.
     const enforced =
       demand.consistency === 'bounded' || (!demand.asked && this.#topology.primary !== undefined)
-    return this.#topology.servers.filter(
-      (server) =>
-        server.role === 'replica' &&
-        server.health === 'up' &&
-        !demand.avoid.has(server) &&
-        (!enforced || now - server.freshAsOf <= demand.maxStaleness),
-    )
+    const found: Server[] = []
+    for (const server of this.#topology.servers) {
+      if (server.role !== 'replica' || server.health !== 'up') continue
+      if (demand.avoid?.has(server)) continue
+      if (!enforced || now - server.freshAsOf <= demand.maxStaleness) found.push(server)
+    }
+    return found
   }
 
   #replica(
@@ -106,7 +105,7 @@ export class Placement {
       // Another replica may not have what this one has shown, so it must have all there is by now.
       session.replica = undefined
       session.saw()
-      return this.read(demand)
+      return this.read(demand, performance.now())
     }
     const server = pickServer(candidates) as Server
     session.replica = server
@@ -115,7 +114,7 @@ export class Placement {
 
   #caughtUp(candidates: readonly Server[], position: Position, demand: ReadDemand): Place | Promise<Place> {
     const usable = candidates.filter(
-      (server) => server.sample?.position.timeline === position.timeline && !demand.avoid.has(server),
+      (server) => server.sample?.position.timeline === position.timeline && !demand.avoid?.has(server),
     )
     const proven = usable.filter((server) => server.reached(position))
     if (proven.length > 0) return this.#replica(proven, demand, position, 'caught-up')

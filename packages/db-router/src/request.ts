@@ -38,7 +38,7 @@ export interface Request {
   readonly timeout: number | undefined
 }
 
-const OWN = ['route', 'consistency', 'maxStaleness', 'idempotent', 'signal', 'timeout'] as const
+const OWN = new Set(['route', 'consistency', 'maxStaleness', 'idempotent', 'signal', 'timeout'])
 
 /** Reads what was passed to `query`, and refuses options that make no sense. */
 export function readRequest(
@@ -63,11 +63,11 @@ export function readRequest(
     }
   }
   const options = given as StatementOptions
-  const { text, callback: _, ...config } = given as { text?: unknown; callback?: unknown }
-  for (const name of OWN) delete (config as Record<string, unknown>)[name]
+  const { text } = given
+  const plain = typeof text === 'string' && isPlain(given)
   return {
-    config: text === undefined ? config : { text, ...config },
-    values,
+    config: plain ? text : given,
+    values: plain ? (values ?? (given.values as readonly unknown[] | undefined)) : values,
     text: typeof text === 'string' ? text : undefined,
     route:
       options.route === undefined
@@ -80,6 +80,12 @@ export function readRequest(
     timeout:
       options.timeout === undefined ? undefined : read.duration('timeout', options.timeout, 0, { min: 1 }),
   }
+}
+
+/** True when text and values are all that `pg` would use: it copies other query objects at some cost. */
+function isPlain(given: Readonly<Record<string, unknown>>): boolean {
+  for (const name in given) if (name !== 'text' && name !== 'values' && !OWN.has(name)) return false
+  return true
 }
 
 /** Runs a request with its timeout, if it has one, as part of its signal. */

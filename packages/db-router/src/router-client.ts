@@ -1,20 +1,16 @@
 import { EventEmitter } from 'node:events'
-import type { PoolClient, QueryResult } from 'pg'
+import type { Client, QueryResult } from 'pg'
 import { type Cancellation, cancelBackend } from './cancel-backend.ts'
 import { mayWrite, type Statement } from './classify.ts'
-import { type Dispatcher, unknownOutcome } from './dispatcher.ts'
-import { RolledBackError, UsageError } from './errors.ts'
+import type { Checkout, Dispatcher } from './dispatcher.ts'
+import { RolledBackError, UsageError, unknownOutcome } from './errors.ts'
 import { codeOf, isFatal, isServerError, READ_ONLY_TRANSACTION, withOutcome } from './failure.ts'
-import type { ReadDemand } from './placement.ts'
 import { type Request, withTimeout } from './request.ts'
-import type { Server } from './server.ts'
 import type { Session } from './session.ts'
 import type { Topology } from './topology.ts'
 
-interface Binding {
-  readonly server: Server
-  readonly client: PoolClient
-  readonly leave: (() => void) | undefined
+interface Binding extends Checkout {
+  readonly client: Client
   /** Something was left in the connection, so it stays until release. */
   sticky: boolean
 }
@@ -131,25 +127,18 @@ export class RouterClient extends EventEmitter {
       request.route === 'replica' ||
       (statement.kind === 'begin' && statement.readOnly && request.route === 'auto')
     if (onReplica) {
-      const demand: ReadDemand = {
-        consistency: request.consistency,
-        maxStaleness: request.maxStaleness,
-        session,
-        asked: request.route === 'replica',
-        signal: request.signal,
-        avoid: new Set(),
-        deadline: undefined,
-      }
-      this.#listen({ ...(await dispatcher.checkoutReplica(demand)), sticky: false })
+      const { consistency, maxStaleness, signal } = request
+      const asked = request.route === 'replica'
+      const demand = { consistency, maxStaleness, session, asked, signal }
+      this.#listen(await dispatcher.checkoutReplica(demand), false)
       return
     }
-    const { server, client } = await dispatcher.checkoutPrimary(request.signal)
-    this.#listen({ server, client, leave: undefined, sticky: true })
+    this.#listen(await dispatcher.checkoutPrimary(request.signal), true)
   }
 
-  #listen(binding: Binding): void {
-    this.#binding = binding
-    const { client } = binding
+  #listen(checkout: Checkout, sticky: boolean): void {
+    const { client } = checkout.connection
+    this.#binding = { ...checkout, client, sticky }
     const forwards = FORWARDED.map((name) => {
       const forward = (payload: unknown) => this.emit(name, payload)
       client.on(name as 'end', forward as never)
@@ -170,17 +159,15 @@ export class RouterClient extends EventEmitter {
     if (!binding) return
     this.#binding = undefined
     this.#unlisten()
-    const { client, server, leave } = binding
-    client.release(destroy || client.getTransactionStatus() !== 'I' || !server.isCurrent(client))
-    leave?.()
+    binding.release(destroy || binding.client.getTransactionStatus() !== 'I')
   }
 
   async #send(binding: Binding, statement: Statement, request: Request): Promise<QueryResult> {
     const { session, topology } = this.#parts
-    const { client, server } = binding
+    const { client, server, connection } = binding
     const inside = client.getTransactionStatus() !== 'I'
     if (statement.kind === 'session') binding.sticky = true
-    const sent = !server.isDead(client)
+    const sent = !connection.dead
     const onPrimary = server.role !== 'replica'
     const harmless = statement.kind === 'read' && this.#parts.dispatcher.isRead(statement)
     // A statement inside a transaction shows only once COMMIT is answered.
@@ -196,7 +183,7 @@ export class RouterClient extends EventEmitter {
     } catch (error) {
       if (request.signal?.aborted && error === request.signal.reason) throw error
       if (error instanceof Error) Error.captureStackTrace(error)
-      const lost = isServerError(error) ? isFatal(error) : server.isDead(client) || !sent
+      const lost = isServerError(error) ? isFatal(error) : connection.dead || !sent
       if (!lost) {
         // The transaction may have been declared read-only; if it is the server, a probe will tell.
         if (codeOf(error) === READ_ONLY_TRANSACTION && onPrimary) topology.suspect(server, false)
@@ -205,7 +192,7 @@ export class RouterClient extends EventEmitter {
       topology.suspect(server, false)
       if (sent && (statement.kind === 'commit' || !statement.single || (!inside && !harmless && onPrimary))) {
         session.wrote()
-        throw unknownOutcome(error, server, 1)
+        throw unknownOutcome(error, server.name, 1)
       }
       throw new RolledBackError(
         'DB_ERR_CONNECTION_LOST',
@@ -229,8 +216,7 @@ export class RouterClient extends EventEmitter {
     }
     this.#enqueue(async () => {
       if (!this.#binding) {
-        const { server, client } = await this.#parts.dispatcher.checkoutPrimary(undefined)
-        this.#listen({ server, client, leave: undefined, sticky: true })
+        this.#listen(await this.#parts.dispatcher.checkoutPrimary(undefined), true)
       }
       send(this.#binding as unknown as Binding)
     }).catch((error: unknown) => submittable.handleError?.(error, undefined))
@@ -252,7 +238,7 @@ async function invoke<T>(work: () => Promise<T>): Promise<T> {
   return await work()
 }
 
-async function answer(client: PoolClient, request: Request): Promise<QueryResult> {
+async function answer(client: Client, request: Request): Promise<QueryResult> {
   const { config, values, signal } = request
   signal?.throwIfAborted()
   let cancellation: Cancellation | undefined

@@ -5,7 +5,8 @@ import { Lifecycle } from '@cays/core/lifecycle'
 import type pg from 'pg'
 import type { PoolClient, QueryResult, Submittable } from 'pg'
 import { decodeBookmark, encodeBookmark } from './bookmark.ts'
-import { Dispatcher } from './dispatcher.ts'
+import type { ConnectionPool, PoolReport } from './connection-pool.ts'
+import { type Checkout, Dispatcher } from './dispatcher.ts'
 import { UnavailableError, UsageError } from './errors.ts'
 import { type Middleware, type MiddlewareOptions, sessionMiddleware } from './express.ts'
 import { CATALOG_QUERY, type CatalogRow, FunctionCatalog } from './function-catalog.ts'
@@ -116,6 +117,7 @@ export class Router extends RoutedPool implements AsyncDisposable {
     this.#settings = settings
     this.#topology = new Topology(
       settings,
+      (event, client, error) => this.#forward(event, client, error),
       (server) => this.#announce(server),
       (server) => this.#gauge(server),
     )
@@ -134,7 +136,6 @@ export class Router extends RoutedPool implements AsyncDisposable {
         new UnavailableError('DB_ERR_CLOSED', 'the router was closed before the statement started'),
     })
     this.#lifecycle.onClose(() => this.#topology.close())
-    for (const server of this.#topology.servers) this.#forward(server)
     this.#topology.start()
     this.primary = new RoutedPool(backend, 'primary')
     this.replica = new RoutedPool(backend, 'replica')
@@ -281,19 +282,18 @@ export class Router extends RoutedPool implements AsyncDisposable {
   #submit(query: Submittable, route: Route): Submittable {
     const leave = this.#lifecycle.enter()
     this.#checkoutFor(query, route)
-      .then(({ client, leave: leaveShare, wrote }) => {
+      .then(({ connection, release, wrote }) => {
         let ended = false
         const end = (error: unknown) => {
           if (ended) return
           ended = true
-          client.release(error instanceof Error)
-          leaveShare?.()
+          release(error instanceof Error)
           wrote()
           leave()
         }
         const emitter = query as unknown as EventEmitter
         for (const name of ['end', 'close', 'error']) emitter.on(name, end)
-        client.query(query)
+        connection.client.query(query)
       })
       .catch((error: unknown) => {
         leave()
@@ -302,7 +302,7 @@ export class Router extends RoutedPool implements AsyncDisposable {
     return query
   }
 
-  async #checkoutFor(query: Submittable, route: Route) {
+  async #checkoutFor(query: Submittable, route: Route): Promise<Checkout & { wrote: () => void }> {
     const inner = query as { text?: unknown; cursor?: { text?: unknown } }
     const text = inner.text ?? inner.cursor?.text
     const session = this.#ambient.getStore() ?? this.#process
@@ -313,19 +313,16 @@ export class Router extends RoutedPool implements AsyncDisposable {
         typeof text === 'string' &&
         this.#dispatcher.isRead(this.#dispatcher.statement(text)))
     if (!read) {
-      const { client } = await this.#dispatcher.checkoutPrimary(undefined)
-      return { client, leave: undefined, wrote: () => session.wrote() }
+      return { ...(await this.#dispatcher.checkoutPrimary(undefined)), wrote: () => session.wrote() }
     }
-    const { client, leave } = await this.#dispatcher.checkoutReplica({
+    const found = await this.#dispatcher.checkoutReplica({
       consistency: this.#settings.consistency,
       maxStaleness: this.#settings.maxStaleness,
       session,
       asked: route === 'replica',
       signal: undefined,
-      avoid: new Set(),
-      deadline: undefined,
     })
-    return { client, leave, wrote: () => {} }
+    return { ...found, wrote: () => {} }
   }
 
   async #connect(route: Route): Promise<PoolClient> {
@@ -384,25 +381,21 @@ export class Router extends RoutedPool implements AsyncDisposable {
 
   #counts() {
     const pools = this.#topology?.servers.map((server) => server.pool) ?? []
-    const sum = (count: (pool: pg.Pool) => number) => pools.reduce((total, pool) => total + count(pool), 0)
+    const sum = (count: (pool: ConnectionPool) => number) =>
+      pools.reduce((total, pool) => total + count(pool), 0)
     return {
-      total: sum((pool) => pool.totalCount),
-      idle: sum((pool) => pool.idleCount),
-      waiting: sum((pool) => pool.waitingCount) + (this.#topology?.waiting ?? 0),
-      expired: sum((pool) => pool.expiredCount),
+      total: sum((pool) => pool.total),
+      idle: sum((pool) => pool.idle),
+      waiting: sum((pool) => pool.waiting) + (this.#topology?.waiting ?? 0),
+      expired: 0,
     }
   }
 
-  #forward(server: Server): void {
-    const { pool } = server
-    for (const name of ['connect', 'acquire', 'remove'] as const) {
-      pool.on(name, (client) => this.emit(name, client))
-    }
-    pool.on('release', (error, client) => this.emit('release', error, client))
-    pool.on('error', (error, client) => {
-      this.#topology.suspect(server, false)
-      if (this.listenerCount('error') > 0) this.emit('error', error, client)
-    })
+  #forward(event: Parameters<PoolReport>[0], client: pg.Client, error: unknown): void {
+    if (event === 'release') this.emit('release', error as Error, client as unknown as PoolClient)
+    else if (event !== 'error') this.emit(event, client as unknown as PoolClient)
+    else if (this.listenerCount('error') > 0)
+      this.emit('error', error as Error, client as unknown as PoolClient)
   }
 
   #announce(server: Server): void {
@@ -447,7 +440,7 @@ export class Router extends RoutedPool implements AsyncDisposable {
       behind: comparable ? Math.max(0, head.lsn - sample.position.lsn) : undefined,
       inFlight: server.inFlight,
       latency: server.latency,
-      connections: { total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount },
+      connections: { total: pool.total, idle: pool.idle, waiting: pool.waiting },
     }
   }
 }

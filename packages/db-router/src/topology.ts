@@ -1,4 +1,5 @@
 import { delay } from '@cays/core/abort'
+import type { PoolReport } from './connection-pool.ts'
 import { UnavailableError } from './errors.ts'
 import type { Position } from './lsn.ts'
 import type { Settings } from './options.ts'
@@ -53,14 +54,23 @@ export class Topology {
   #loops: Promise<unknown> = Promise.resolve()
   #firstRound: Promise<void> = Promise.resolve()
 
-  /** `changed` hears of every change of role or health, `measured` of every look at a replica. */
-  constructor(settings: Settings, changed: (server: Server) => void, measured: (server: Server) => void) {
+  /** `report` hears of connections, `changed` of every change of role or health, `measured` of every look at a replica. */
+  constructor(
+    settings: Settings,
+    report: PoolReport,
+    changed: (server: Server) => void,
+    measured: (server: Server) => void,
+  ) {
     this.#settings = settings
     this.#changed = changed
     this.#measured = measured
     const { timeout } = settings.health
     this.#members = settings.servers.map(({ url, weight }) => {
-      const server = new Server(url, weight, settings.pool)
+      const server = new Server(url, weight, settings.pool, (event, client, error) => {
+        // Somebody must know even if nobody uses the connection.
+        if (event === 'error') this.suspect(server, false)
+        report(event, client, error)
+      })
       const prober = new Prober(server, { pool: settings.pool, timeout })
       return {
         server,
@@ -175,7 +185,7 @@ export class Topology {
 
   /** A server taken for the primary refused to write: it is not one, nor is any connection made before now. */
   demoted(server: Server): void {
-    server.evict()
+    server.pool.evict()
     if (server.role === 'primary') {
       server.role = 'unknown'
       server.sample = undefined
@@ -324,7 +334,7 @@ export class Topology {
     server.health = 'down'
     server.sample = undefined
     server.freshAsOf = Number.NEGATIVE_INFINITY
-    server.evict()
+    server.pool.evict()
     this.#elect()
     const reason = error instanceof Error ? error : new Error('the server is down')
     server.abandon(reason, false)
@@ -352,7 +362,7 @@ export class Topology {
       // Whatever else was primary will not answer any more, or its answer no longer counts.
       for (const server of this.servers) {
         if (server === best || (server !== before && server.role !== 'primary')) continue
-        server.evict()
+        server.pool.evict()
         server.abandon(new Error('another server became the primary'), true)
       }
     }

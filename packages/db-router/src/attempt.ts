@@ -1,0 +1,176 @@
+import type { QueryResult } from 'pg'
+import { type Cancellation, cancelBackend } from './cancel-backend.ts'
+import type { Connection, Waiter } from './connection-pool.ts'
+import { Failure, isFatal, isServerError } from './failure.ts'
+import { type Position, reaches } from './lsn.ts'
+import { REPLAY_QUERY, type Server } from './server.ts'
+
+/** One statement as the driver takes it, and who hears what became of it. */
+export interface Submission {
+  readonly config: string | Readonly<Record<string, unknown>>
+  readonly values: readonly unknown[] | undefined
+  readonly signal: AbortSignal | undefined
+  /** False for several statements in one text: a failure may leave a transaction open. */
+  readonly single: boolean
+  /** Running it twice does no harm. */
+  readonly repeatable: boolean
+  /** Called once for each attempt. */
+  ended(result: QueryResult | Failure): void
+}
+
+/** How long a cancelled statement may take to end before its connection is cut, in milliseconds. */
+const LAST_WORD = 2_000
+
+/**
+ * One try of one statement on one server: takes a connection, lets the server prove its position if that is
+ * needed, sends the statement, gives the connection back. Decides nothing.
+ */
+export class Attempt implements Waiter {
+  readonly #server: Server
+  readonly #submission: Submission
+  readonly #verify: Position | undefined
+  #connection: Connection | undefined
+  /** `performance.now()`: since when it runs. */
+  #startedAt: number
+  #waited = false
+  #settled = false
+  #released = false
+  #abort: (() => void) | undefined
+  #cancellation: Cancellation | undefined
+  /** What the probe sent ahead of the statement said; `undefined` when none was needed. */
+  #proof: { seen: Position | undefined } | undefined
+
+  /** The server must prove to be at `verify` if given. */
+  constructor(server: Server, submission: Submission, verify: Position | undefined, now: number) {
+    this.#server = server
+    this.#submission = submission
+    this.#verify = verify
+    this.#startedAt = now
+  }
+
+  start(): void {
+    const { signal } = this.#submission
+    this.#server.begin(this)
+    if (signal) {
+      this.#abort = () => this.#aborted()
+      signal.addEventListener('abort', this.#abort, { once: true })
+    }
+    this.#server.pool.acquire(this, this.#startedAt)
+    this.#waited = true
+  }
+
+  connected(connection: Connection): void {
+    this.#connection = connection
+    if (this.#waited) this.#startedAt = performance.now()
+    if (this.#verify && !this.#server.proves(connection, this.#verify)) this.#probe(connection, this.#verify)
+    else this.#send(connection)
+  }
+
+  refused(error: unknown): void {
+    this.#settle(new Failure('acquire', error))
+  }
+
+  /** Gives up if nothing was sent, if it may run again, or if `force`d. */
+  abandon(error: Error, force: boolean): void {
+    const connection = this.#connection
+    if (this.#settled || (connection && !force && !this.#submission.repeatable)) return
+    if (connection) {
+      this.#release(connection, true)
+      this.#settle(new Failure('lost', error))
+    } else {
+      this.#server.pool.forget(this)
+      this.#settle(new Failure('acquire', error))
+    }
+  }
+
+  /** Asks for the position and sends the statement right behind: both answers come in one round trip. */
+  #probe(connection: Connection, wanted: Position): void {
+    const proof: { seen: Position | undefined } = { seen: undefined }
+    this.#proof = proof
+    pipelining(connection, true)
+    connection.client.query<{ lsn: string | null }>(REPLAY_QUERY, (error, result) => {
+      if (!error) proof.seen = this.#server.replayed(result.rows[0]?.lsn)
+      void wanted
+    })
+    this.#send(connection)
+  }
+
+  #send(connection: Connection): void {
+    const { config, values } = this.#submission
+    const answered = (error: Error | null | undefined, result: QueryResult) =>
+      this.#answered(connection, error, result)
+    try {
+      connection.client.query(config as string, values as unknown[], answered as never)
+    } catch (error) {
+      // The driver does not take it, so nothing was sent.
+      this.#release(connection, false)
+      this.#settle(new Failure('statement', error))
+    }
+  }
+
+  #answered(connection: Connection, error: Error | null | undefined, result: QueryResult): void {
+    const now = performance.now()
+    const behind = this.#proof !== undefined && !this.#proven()
+    if (this.#proof) pipelining(connection, false)
+    if (!error) {
+      const clean = connection.client.getTransactionStatus() === 'I' && !connection.dead
+      this.#release(connection, !clean || this.#cancellation !== undefined, now)
+      this.#server.measure(now - this.#startedAt, now)
+      this.#settle(behind ? new Failure('behind', undefined) : result)
+      return
+    }
+    const lives = isServerError(error) ? !isFatal(error) : !connection.dead && !isTimeout(error)
+    const reusable = lives && this.#submission.single && this.#server.pool.isCurrent(connection)
+    this.#release(connection, !reusable, now)
+    if (behind && lives) this.#settle(new Failure('behind', undefined))
+    else this.#settle(new Failure(lives ? 'statement' : 'lost', error))
+  }
+
+  #proven(): boolean {
+    const seen = this.#proof?.seen
+    return seen !== undefined && this.#verify !== undefined && reaches(seen, this.#verify)
+  }
+
+  #aborted(): void {
+    const { signal, repeatable } = this.#submission
+    const connection = this.#connection
+    if (!connection) {
+      this.#server.pool.forget(this)
+      this.#settle(new Failure('acquire', signal?.reason))
+      return
+    }
+    this.#cancellation ??= cancelBackend(connection.client)
+    // Nobody needs to know what became of a read. A write is worth waiting for the server's last word.
+    if (repeatable) this.#settle(new Failure('statement', signal?.reason))
+    setTimeout(() => {
+      this.#release(connection, true)
+      this.#settle(new Failure('lost', signal?.reason))
+    }, LAST_WORD).unref()
+  }
+
+  #release(connection: Connection, destroy: boolean, now = performance.now()): void {
+    if (this.#released) return
+    this.#released = true
+    const { pool } = this.#server
+    if (!this.#cancellation || destroy) pool.release(connection, destroy, now)
+    // The next statement must not be hit by a request meant for this one.
+    else this.#cancellation.done.then((landed) => pool.release(connection, !landed, performance.now()))
+  }
+
+  #settle(result: QueryResult | Failure): void {
+    if (this.#settled) return
+    this.#settled = true
+    this.#server.finish(this)
+    if (this.#abort) this.#submission.signal?.removeEventListener('abort', this.#abort)
+    this.#submission.ended(result)
+  }
+}
+
+/** A pipelining client sends a statement without waiting for the answer to the one before. Only while idle. */
+export function pipelining(connection: Connection, on: boolean): void {
+  ;(connection.client as { pipeline: boolean }).pipeline = on
+}
+
+function isTimeout(error: Error): boolean {
+  return error.message === 'Query read timeout'
+}

@@ -1,0 +1,319 @@
+import pg, { type PoolClient, type PoolConfig } from 'pg'
+
+/** One open connection to a server. */
+export interface Connection {
+  readonly client: pg.Client
+  /** Connections of an older generation are not used again. */
+  readonly generation: number
+  /** `performance.now()` when it was ready. */
+  connectedAt: number
+  /** It broke or was closed. */
+  dead: boolean
+  /** Statements or transactions it has served. */
+  uses: number
+  /** `performance.now()` when it was last given back. */
+  idleSince: number
+}
+
+/** Who waits for a connection; one of the two is called, once, perhaps before `acquire` returns. */
+export interface Waiter {
+  connected(connection: Connection): void
+  refused(error: unknown): void
+}
+
+/** What happens to connections, under the names of `pg.Pool`'s events. */
+export type PoolReport = (
+  event: 'connect' | 'acquire' | 'release' | 'remove' | 'error',
+  client: pg.Client,
+  error?: unknown,
+) => void
+
+/** Every connection is in use and none became free in time. */
+export class PoolTimeout extends Error {}
+/** The pool was closed. */
+export class PoolEnded extends Error {}
+
+/** How long a connection may take to say goodbye before it is cut, in milliseconds. */
+const GOODBYE = 2_000
+
+/**
+ * The connections to one server, with the options and events of `pg.Pool` and its order: the connection used
+ * last is used next, whoever waits longest is served first.
+ *
+ * It is written for its hot path: taking and giving back a connection costs no promise, no timer and no
+ * listener. Both time limits are watched by one timer each, and only while somebody waits or idles.
+ */
+export class ConnectionPool {
+  readonly max: number
+  readonly #config: PoolConfig
+  readonly #report: PoolReport
+  readonly #all = new Set<Connection>()
+  readonly #idle: Connection[] = []
+  readonly #waiting = new Map<Waiter, number>()
+  #opening = 0
+  #generation = 0
+  #idleTimer: NodeJS.Timeout | undefined
+  #waitTimer: NodeJS.Timeout | undefined
+  #ended: (() => void) | undefined
+
+  constructor(config: PoolConfig, report: PoolReport) {
+    this.#config = config
+    this.#report = report
+    this.max = config.max || 10
+  }
+
+  get total(): number {
+    return this.#all.size + this.#opening
+  }
+
+  get idle(): number {
+    return this.#idle.length
+  }
+
+  get waiting(): number {
+    return this.#waiting.size
+  }
+
+  /** Gives `waiter` a connection, now or when one is free. `now` is `performance.now()`. */
+  acquire(waiter: Waiter, now: number): void {
+    if (this.#ended) {
+      waiter.refused(new PoolEnded('the pool was closed'))
+      return
+    }
+    for (;;) {
+      const connection = this.#idle.pop()
+      if (!connection) break
+      if (this.#usable(connection)) {
+        this.#hand(connection, waiter)
+        return
+      }
+      this.#discard(connection)
+    }
+    this.#waiting.set(waiter, now)
+    this.#limitWaiting(this.#config.connectionTimeoutMillis)
+    this.#pump()
+  }
+
+  /** `waiter` no longer waits. */
+  forget(waiter: Waiter): void {
+    this.#waiting.delete(waiter)
+  }
+
+  /** Takes a connection back; with `destroy` it is closed. */
+  release(connection: Connection, destroy: boolean, now: number): void {
+    connection.uses++
+    this.#report('release', connection.client, destroy)
+    if (destroy || this.#ended || !this.#usable(connection)) {
+      this.#discard(connection)
+      this.#pump()
+      return
+    }
+    connection.idleSince = now
+    this.#serve(connection)
+  }
+
+  /** True unless it broke or something is known to have changed since it was opened. */
+  isCurrent(connection: Connection): boolean {
+    return !connection.dead && connection.generation === this.#generation
+  }
+
+  /** Nothing connected before now is used again. */
+  evict(): void {
+    this.#generation++
+    for (const connection of this.#idle.splice(0)) this.#discard(connection)
+  }
+
+  /** Refuses who waits and closes what is idle; resolves when every connection is closed. */
+  end(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#ended = resolve
+      clearTimeout(this.#idleTimer)
+      clearTimeout(this.#waitTimer)
+      for (const waiter of [...this.#waiting.keys()]) {
+        this.#waiting.delete(waiter)
+        waiter.refused(new PoolEnded('the pool was closed'))
+      }
+      for (const connection of this.#idle.splice(0)) this.#discard(connection)
+      if (this.total === 0) resolve()
+    })
+  }
+
+  /** Cuts every connection, in use or not. */
+  destroy(): void {
+    for (const { client } of this.#all) cut(client)
+  }
+
+  #usable(connection: Connection): boolean {
+    const { maxUses, maxLifetimeSeconds } = this.#config
+    if (!this.isCurrent(connection)) return false
+    if (maxUses && connection.uses >= maxUses) return false
+    return !maxLifetimeSeconds || performance.now() - connection.connectedAt < maxLifetimeSeconds * 1_000
+  }
+
+  #hand(connection: Connection, waiter: Waiter): void {
+    if (this.#config.allowExitOnIdle) refer(connection.client).ref()
+    this.#report('acquire', connection.client)
+    waiter.connected(connection)
+  }
+
+  /** To who waits longest, or to the others that are idle. */
+  #serve(connection: Connection): void {
+    if (this.#waiting.size > 0) {
+      const waiter = this.#waiting.keys().next().value as Waiter
+      this.#waiting.delete(waiter)
+      this.#hand(connection, waiter)
+      return
+    }
+    if (this.#config.allowExitOnIdle) refer(connection.client).unref()
+    this.#idle.push(connection)
+    this.#limitIdling(this.#config.idleTimeoutMillis ?? 10_000)
+  }
+
+  /** Opens as many connections as are waited for. */
+  #pump(): void {
+    while (this.#waiting.size > this.#opening && this.total < this.max && !this.#ended) this.#open()
+  }
+
+  #open(): void {
+    this.#opening++
+    const Client = (this.#config.Client ?? pg.Client) as typeof pg.Client
+    const client = new Client(this.#config)
+    const connection: Connection = {
+      client,
+      generation: this.#generation,
+      connectedAt: 0,
+      dead: false,
+      uses: 0,
+      idleSince: 0,
+    }
+    // Without a listener an error of a connection, in use or not, would end the process.
+    client.on('error', (error) => this.#broke(connection, error))
+    client.on('end', () => {
+      connection.dead = true
+      this.#forget(connection)
+    })
+    client.connect((error: unknown) => {
+      if (error) this.#failed(client, error)
+      else if (this.#config.onConnect || this.#config.verify) {
+        this.#prepare(client).then(
+          () => this.#opened(connection),
+          (failure: unknown) => this.#failed(client, failure),
+        )
+      } else this.#opened(connection)
+    })
+  }
+
+  #opened(connection: Connection): void {
+    this.#opening--
+    const now = performance.now()
+    connection.connectedAt = now
+    connection.idleSince = now
+    this.#all.add(connection)
+    this.#report('connect', connection.client)
+    if (this.#ended || !this.#usable(connection)) {
+      this.#discard(connection)
+      this.#pump()
+    } else {
+      this.#serve(connection)
+    }
+  }
+
+  #failed(client: pg.Client, error: unknown): void {
+    this.#opening--
+    cut(client)
+    const waiter = this.#waiting.keys().next().value
+    if (waiter) {
+      this.#waiting.delete(waiter)
+      waiter.refused(error)
+    }
+    this.#pump()
+    if (this.#ended && this.total === 0) this.#ended()
+  }
+
+  #broke(connection: Connection, error: unknown): void {
+    if (connection.dead) return
+    connection.dead = true
+    const at = this.#idle.indexOf(connection)
+    if (at < 0) return
+    this.#idle.splice(at, 1)
+    this.#discard(connection)
+    this.#report('error', connection.client, error)
+  }
+
+  async #prepare(client: pg.Client): Promise<void> {
+    const { onConnect, verify } = this.#config
+    await onConnect?.(client)
+    if (verify) {
+      await new Promise<void>((resolve, reject) => {
+        verify(client as unknown as PoolClient, (error) => (error ? reject(error) : resolve()))
+      })
+    }
+  }
+
+  /** Closes a connection that nobody uses. */
+  #discard(connection: Connection): void {
+    const { client } = connection
+    this.#forget(connection)
+    connection.dead = true
+    const timer = setTimeout(() => cut(client), GOODBYE)
+    timer.unref()
+    client.end(() => {
+      clearTimeout(timer)
+      this.#report('remove', client)
+    })
+  }
+
+  #forget(connection: Connection): void {
+    if (!this.#all.delete(connection)) return
+    if (this.#ended && this.total === 0) this.#ended()
+  }
+
+  #limitIdling(limit: number): void {
+    if (!limit || this.#idleTimer) return
+    const check = () => {
+      this.#idleTimer = undefined
+      const now = performance.now()
+      const min = this.#config.min ?? 0
+      // The one that has idled longest is at the bottom.
+      while (this.#idle.length > 0 && this.#all.size > min) {
+        const left = (this.#idle[0] as Connection).idleSince + limit - now
+        if (left > 0) {
+          this.#idleTimer = setTimeout(check, left)
+          this.#idleTimer.unref()
+          return
+        }
+        this.#discard(this.#idle.shift() as Connection)
+      }
+    }
+    this.#idleTimer = setTimeout(check, limit)
+    this.#idleTimer.unref()
+  }
+
+  #limitWaiting(limit: number | undefined): void {
+    if (!limit || this.#waitTimer) return
+    const check = () => {
+      this.#waitTimer = undefined
+      const now = performance.now()
+      for (const [waiter, since] of this.#waiting) {
+        const left = since + limit - now
+        if (left > 0) {
+          this.#waitTimer = setTimeout(check, left)
+          this.#waitTimer.unref()
+          return
+        }
+        this.#waiting.delete(waiter)
+        waiter.refused(new PoolTimeout('timeout exceeded when trying to connect'))
+      }
+    }
+    this.#waitTimer = setTimeout(check, limit)
+    this.#waitTimer.unref()
+  }
+}
+
+function cut(client: pg.Client): void {
+  ;(client.connection.stream as { destroy(): void }).destroy()
+}
+
+function refer(client: pg.Client): { ref(): void; unref(): void } {
+  return client as unknown as { ref(): void; unref(): void }
+}

@@ -308,3 +308,18 @@ export const LAST_NAMES = [
   'Bain',
   'Munnings',
 ] as const
+
+/** What applicants write, whatever the job. */
+export const NOTES = [
+  'I have done this work for six seasons and can start on the first of the month.',
+  'I live ten minutes away and know the place since school.',
+  'My last employer closed for good. They will tell you that I was never late.',
+  'I am moving home from Florida in spring and would like to stay.',
+  'Weekends and evenings suit me. I have my own transport.',
+  'Two languages, one clean licence, and references you may call today.',
+  'I trained three beginners last year. All of them are still there.',
+  'I am new to the trade and learn fast. Give me a week to show it.',
+  'I have worked through two hurricane seasons and kept the place running.',
+  'You hired my cousin in May. She says it is the best place she has worked.',
+  'I would like fewer hours than the advert says. Can we talk about it?',
+] as const

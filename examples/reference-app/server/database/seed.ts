@@ -1,4 +1,5 @@
 import type { Pool } from 'pg'
+import { seedApplications } from './seed-applications.ts'
 import {
   COMPANY_FIRST,
   COMPANY_LAST,
@@ -29,7 +30,7 @@ export interface SeedOptions {
 }
 
 /**
- * Fills an empty database: the same size gives the same companies, jobs and ids every time. Does nothing
+ * Fills an empty database: the same size gives the same companies, jobs, applications and ids every time. Does nothing
  * when there are jobs already, so that a restart keeps what visitors did.
  */
 export async function seed(primary: Pool, options: SeedOptions): Promise<{ readonly seeded: boolean }> {
@@ -41,6 +42,8 @@ export async function seed(primary: Pool, options: SeedOptions): Promise<{ reado
     id: uuid(random),
     name: companyName(index),
   }))
+  const seeker = { id: uuid(random), ...DEMO_ACCOUNTS.seeker }
+  const employer = { id: uuid(random), ...DEMO_ACCOUNTS.employer, companyId: companies[0]?.id ?? '' }
   const client = await primary.connect()
   try {
     await client.query('begin')
@@ -52,14 +55,14 @@ export async function seed(primary: Pool, options: SeedOptions): Promise<{ reado
       `insert into accounts (id, email, password_hash, name, role, company_id)
        values ($1, $2, $3, $4, 'seeker', null), ($5, $6, $3, $7, 'employer', $8)`,
       [
-        uuid(random),
-        DEMO_ACCOUNTS.seeker.email,
+        seeker.id,
+        seeker.email,
         options.passwordHash,
-        DEMO_ACCOUNTS.seeker.name,
-        uuid(random),
-        DEMO_ACCOUNTS.employer.email,
-        DEMO_ACCOUNTS.employer.name,
-        companies[0]?.id,
+        seeker.name,
+        employer.id,
+        employer.email,
+        employer.name,
+        employer.companyId,
       ],
     )
     for (let done = 0; done < size.jobs; done += 1_000) {
@@ -73,6 +76,8 @@ export async function seed(primary: Pool, options: SeedOptions): Promise<{ reado
         [JSON.stringify(jobs)],
       )
     }
+    const { passwordHash, now } = options
+    await seedApplications(client, { seeker, employer, passwordHash, now, nextId: () => uuid(random) })
     await client.query('commit')
     await client.query('analyze')
     return { seeded: true }

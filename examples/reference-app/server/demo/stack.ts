@@ -1,12 +1,16 @@
 import { randomBytes } from 'node:crypto'
+import { createStorage, r2 } from '@cays/storage'
 import { type R2Server, type StandaloneRedis, startPostgres, startR2, startRedis } from '@cays/testkit'
 import pg from 'pg'
+import { RESUME_TYPE } from '../../contract/application.ts'
 import { createPasswords } from '../auth/passwords.ts'
 import { migrate } from '../database/migrate.ts'
 import { type SeedSize, seed } from '../database/seed.ts'
+import { seededResumes } from '../database/seed-applications.ts'
 import { type DemoControl, startDemoControl } from './demo-control.ts'
 import { type Gateway, startGateway } from './gateway.ts'
 import { type NodeProcess, nodeProcess, portsFor } from './node-process.ts'
+import { resumePdf } from './resume-pdf.ts'
 
 export const DEMO_PASSWORD = 'harbour-lights'
 const BUCKET = 'harbour-private'
@@ -50,10 +54,10 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       wanted === 'start' ? keep(startRedis(), closers) : undefined,
       keep(startGateway([], port), closers),
     ])
-    const r2 = await keep(startBucket(gateway), closers)
+    const bucket = await keep(startBucket(gateway), closers)
 
     onProgress(`Creating the schema and ${size === 'tiny' ? 'a few' : 'ten thousand'} jobs`)
-    await fill(postgres.primary.url, size)
+    await fill(postgres.primary.url, size, bucket)
 
     const redisUrl = redis?.url ?? (wanted === 'none' ? undefined : wanted)
     const secret = randomBytes(32).toString('base64url')
@@ -72,11 +76,11 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
           DATABASE_URL: postgres.primary.url,
           REPLICA_URLS: postgres.replicas.map((replica) => replica.url).join(','),
           ...(redisUrl ? { REDIS_URL: redisUrl } : {}),
-          R2_ACCOUNT_ID: r2.accountId,
-          S3_ENDPOINT: r2.url,
+          R2_ACCOUNT_ID: bucket.accountId,
+          S3_ENDPOINT: bucket.url,
           S3_BUCKET: BUCKET,
-          S3_ACCESS_KEY_ID: r2.accessKeyId,
-          S3_SECRET_ACCESS_KEY: r2.secretAccessKey,
+          S3_ACCESS_KEY_ID: bucket.accessKeyId,
+          S3_SECRET_ACCESS_KEY: bucket.secretAccessKey,
           TRUSTED_PROXIES: '1',
           // The gateway asks every 100 ms: after this it has noticed.
           DRAIN_NOTICE: '500',
@@ -94,7 +98,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     await Promise.all(nodes.map((node) => node.start()))
     await gateway.setTargets(nodes)
     control.connect({ postgres, redis, nodes })
-    return { url: gateway.url, postgres, redis, r2, nodes, close, [Symbol.asyncDispose]: close }
+    return { url: gateway.url, postgres, redis, r2: bucket, nodes, close, [Symbol.asyncDispose]: close }
   } catch (error) {
     await close()
     throw error
@@ -130,12 +134,23 @@ function startBucket(gateway: Gateway): Promise<R2Server> {
   })
 }
 
-async function fill(url: string, size: SeedSize): Promise<void> {
+async function fill(url: string, size: SeedSize, server: R2Server): Promise<void> {
   const pool = new pg.Pool({ connectionString: url, max: 2 })
+  const { accountId, url: endpoint, accessKeyId, secretAccessKey } = server
+  const credentials = { accessKeyId, secretAccessKey }
+  const storage = createStorage({
+    buckets: { private: r2({ accountId, bucket: BUCKET, endpoint, credentials }) },
+  })
   try {
     await migrate(pool)
     await seed(pool, { size, passwordHash: await createPasswords().hash(DEMO_PASSWORD), now: new Date() })
+    const bucket = storage.bucket('private')
+    for (const { key, name, note } of await seededResumes(pool)) {
+      const page = resumePdf([name, '', note, '', 'A made-up resume of the demo.'])
+      await bucket.put(key, page, { contentType: RESUME_TYPE })
+    }
   } finally {
+    await storage.close()
     await pool.end()
   }
 }

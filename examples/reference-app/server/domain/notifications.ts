@@ -1,4 +1,4 @@
-import type { Notification } from '../../contract/application.ts'
+import type { ApplicationStatus, Notification } from '../../contract/application.ts'
 import type { Queryable } from '../database/queryable.ts'
 
 interface NotificationRow {
@@ -10,11 +10,45 @@ interface NotificationRow {
   readonly read_at: Date | null
 }
 
+type Message = Pick<Notification, 'kind' | 'text' | 'href'>
+
+/** What a company is told when somebody applies. */
+export function receivedMessage(
+  applicant: string,
+  job: { readonly id: string; readonly title: string },
+): Message {
+  return {
+    kind: 'application-received',
+    text: `${applicant} applied for ${job.title}.`,
+    href: `/employer/jobs/${job.id}`,
+  }
+}
+
+const MOVED: Readonly<Record<ApplicationStatus, string>> = {
+  new: 'put back to the start',
+  reviewing: 'is reading',
+  interview: 'would like to talk about',
+  offer: 'made an offer on',
+  closed: 'closed',
+}
+
+/** What an applicant is told when their application moves. */
+export function movedMessage(
+  status: ApplicationStatus,
+  job: { readonly title: string; readonly company: string },
+): Message {
+  return {
+    kind: 'application-status',
+    text: `${job.company} ${MOVED[status]} your application for ${job.title}.`,
+    href: '/applications',
+  }
+}
+
 /** To every account of the company that received something. */
 export async function notifyCompany(
   transaction: Queryable,
   companyId: string,
-  message: Pick<Notification, 'kind' | 'text' | 'href'>,
+  message: Message,
 ): Promise<ReadonlyMap<string, Notification>> {
   const { rows } = await transaction.query<NotificationRow & { account_id: string }>(
     `insert into notifications (account_id, kind, text, href)
@@ -27,7 +61,7 @@ export async function notifyCompany(
 export async function notifyAccount(
   transaction: Queryable,
   accountId: string,
-  message: Pick<Notification, 'kind' | 'text' | 'href'>,
+  message: Message,
 ): Promise<Notification> {
   const { rows } = await transaction.query<NotificationRow>(
     'insert into notifications (account_id, kind, text, href) values ($1, $2, $3, $4) returning *',

@@ -1,10 +1,5 @@
 import { Router } from 'express'
-import {
-  type ApplicationStatus,
-  applySchema,
-  changeApplicationSchema,
-  issueUploadSchema,
-} from '../../contract/application.ts'
+import { applySchema, changeApplicationSchema, issueUploadSchema } from '../../contract/application.ts'
 import { accountOf, employerOf } from '../auth/authenticate.ts'
 import {
   applicationById,
@@ -13,7 +8,7 @@ import {
   apply,
   moveApplication,
 } from '../domain/applications.ts'
-import { notifyAccount, notifyCompany } from '../domain/notifications.ts'
+import { movedMessage, notifyAccount, notifyCompany, receivedMessage } from '../domain/notifications.ts'
 import { bodyOf, idOf } from '../http/input.ts'
 import { HttpProblem } from '../http/problem.ts'
 import type { Services } from '../services.ts'
@@ -50,11 +45,8 @@ export function applicationRoutes({ db, live, resumes }: Services): Router {
       })
       if (!applied?.created) return applied && { ...applied, notifications: undefined }
       const { record } = applied
-      const notifications = await notifyCompany(transaction, record.companyId, {
-        kind: 'application-received',
-        text: `${record.received.applicant.name} applied for ${record.mine.job.title}.`,
-        href: `/employer/jobs/${jobId}`,
-      })
+      const message = receivedMessage(record.received.applicant.name, record.mine.job)
+      const notifications = await notifyCompany(transaction, record.companyId, message)
       return { ...applied, notifications }
     })
     if (!result) throw new HttpProblem('not-found', { detail: 'This job is no longer open.' })
@@ -83,11 +75,8 @@ export function applicationRoutes({ db, live, resumes }: Services): Router {
       })
       if (!result?.moved) return result && { ...result, notification: undefined }
       const { record } = result
-      const notification = await notifyAccount(transaction, record.received.applicant.id, {
-        kind: 'application-status',
-        text: `${record.mine.job.company} ${MOVED[status]} your application for ${record.mine.job.title}.`,
-        href: '/applications',
-      })
+      const message = movedMessage(status, record.mine.job)
+      const notification = await notifyAccount(transaction, record.received.applicant.id, message)
       return { ...result, notification }
     })
     if (!result) throw new HttpProblem('not-found')
@@ -109,12 +98,4 @@ export function applicationRoutes({ db, live, resumes }: Services): Router {
   })
 
   return router
-}
-
-const MOVED: Readonly<Record<ApplicationStatus, string>> = {
-  new: 'put back to the start',
-  reviewing: 'is reading',
-  interview: 'would like to talk about',
-  offer: 'made an offer on',
-  closed: 'closed',
 }

@@ -2,8 +2,10 @@ import { randomUUID } from 'node:crypto'
 import { startPostgres } from '@cays/testkit'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { APPLICATION_STATUSES } from '../../contract/application.ts'
 import { migrate } from '../../server/database/migrate.ts'
 import { DEMO_ACCOUNTS, seed } from '../../server/database/seed.ts'
+import { seededResumes } from '../../server/database/seed-applications.ts'
 import { createAccount, credentialsByEmail, type KnownAccount } from '../../server/domain/accounts.ts'
 import { applicationsBy, applicationsFor, apply, moveApplication } from '../../server/domain/applications.ts'
 import { searchJobs } from '../../server/domain/job-search.ts'
@@ -15,6 +17,8 @@ import {
   notifyCompany,
 } from '../../server/domain/notifications.ts'
 
+const SEEDED_AT = new Date('2026-06-01T12:00:00Z')
+
 let postgres: Awaited<ReturnType<typeof startPostgres>>
 let db: pg.Pool
 
@@ -22,7 +26,7 @@ beforeAll(async () => {
   postgres = await startPostgres()
   db = new pg.Pool({ connectionString: postgres.primary.url, max: 10 })
   await Promise.all([migrate(db), migrate(db), migrate(db)])
-  await seed(db, { size: '10k', passwordHash: 'hash', now: new Date('2026-06-01T12:00:00Z') })
+  await seed(db, { size: '10k', passwordHash: 'hash', now: SEEDED_AT })
 })
 afterAll(async () => {
   await db.end()
@@ -78,6 +82,56 @@ describe('seed', () => {
     expect(await credentialsByEmail(db, DEMO_ACCOUNTS.employer.email)).toMatchObject({
       account: { role: 'employer' },
     })
+  })
+})
+
+describe('seeded applications', () => {
+  it('give the demo’s employer a board with every status, and the seeker one application there and some elsewhere', async () => {
+    const [employer, seeker] = await Promise.all([
+      credentialsByEmail(db, DEMO_ACCOUNTS.employer.email),
+      credentialsByEmail(db, DEMO_ACCOUNTS.seeker.email),
+    ])
+    const companyId = employer?.account.companyId ?? ''
+    const jobs = await jobsOfCompany(db, companyId)
+    const [busiest] = jobs.toSorted((a, b) => b.applications - a.applications)
+    const board = await applicationsFor(db, companyId, busiest?.id ?? '')
+    expect(board.length).toBeGreaterThanOrEqual(12)
+    expect(new Set(board.map(({ status }) => status))).toEqual(new Set(APPLICATION_STATUSES))
+    expect(new Set(board.map(({ applicant }) => applicant.name)).size).toBe(board.length)
+    const sent = await applicationsBy(db, seeker?.account.id ?? '')
+    expect(sent.length).toBeGreaterThanOrEqual(4)
+    expect(sent.filter(({ job }) => job.id === busiest?.id)).toHaveLength(1)
+    for (const { createdAt, updatedAt, job } of sent) {
+      expect(createdAt > job.postedAt && createdAt <= updatedAt).toBe(true)
+      expect(updatedAt < SEEDED_AT.toISOString()).toBe(true)
+    }
+    const told = await notificationsOf(db, employer?.account.id ?? '')
+    expect(told.filter(({ read }) => !read)).toHaveLength(2)
+    expect(told.every(({ text }) => / applied for /.test(text))).toBe(true)
+    expect(await notificationsOf(db, seeker?.account.id ?? '')).not.toEqual([])
+  })
+
+  it('are the same in every database, each with a résumé to put in the bucket', async () => {
+    const fill = async (name: string) => {
+      await db.query(`create database ${name}`)
+      const pool = new pg.Pool({
+        connectionString: postgres.primary.url.replace(/\/\w+$/, `/${name}`),
+        max: 2,
+      })
+      try {
+        await migrate(pool)
+        await seed(pool, { size: 'tiny', passwordHash: 'hash', now: SEEDED_AT })
+        const { rows } = await pool.query('select * from applications order by id')
+        return { rows, resumes: await seededResumes(pool) }
+      } finally {
+        await pool.end()
+      }
+    }
+    const [first, second] = [await fill('first'), await fill('second')]
+    expect(first.rows.length).toBeGreaterThan(20)
+    expect(second).toEqual(first)
+    const keys = first.resumes.map(({ key }) => key)
+    expect(new Set(keys)).toEqual(new Set(first.rows.map((row) => row.resume_key)))
   })
 })
 

@@ -83,6 +83,7 @@ export async function seedApplications(client: PoolClient, options: SeedApplicat
       updatedAt: status === 'new' ? createdAt : new Date(createdAt.getTime() + (open * (1 - late)) / 2),
     })
   }
+  add(received.rows[0], seeker, SENT_HERE)
   let next = 0
   BOARDS.forEach((board, index) => {
     for (const status of APPLICATION_STATUSES) {
@@ -90,7 +91,6 @@ export async function seedApplications(client: PoolClient, options: SeedApplicat
         add(received.rows[index], applicants[next++ % APPLICANTS], status)
     }
   })
-  add(received.rows[0], seeker, SENT_HERE)
   SENT.forEach((status, index) => {
     add(elsewhere.rows[index], seeker, status)
   })

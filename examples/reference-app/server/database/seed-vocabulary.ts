@@ -321,5 +321,7 @@ export const NOTES = [
   'I am new to the trade and learn fast. Give me a week to show it.',
   'I have worked through two hurricane seasons and kept the place running.',
   'You hired my cousin in May. She says it is the best place she has worked.',
+  'Ask anybody on the dock. They know my work.',
+  'I can start on Monday and stay as long as you need me.',
   'I would like fewer hours than the advert says. Can we talk about it?',
 ] as const

@@ -156,7 +156,7 @@ function Column({
         setOver(false)
         onDrop(event)
       }}
-      className={`rounded-card border p-2 transition-colors duration-100 md:min-h-88 md:shrink-0 md:grow md:basis-50 ${applications.length === 0 ? 'max-xl:md:basis-26' : ''} ${over ? 'border-sea bg-sea-wash' : 'border-transparent bg-sunken'}`}
+      className={`rounded-card border p-2 transition-colors duration-100 md:min-h-88 md:min-w-0 md:shrink-0 md:grow md:basis-50 ${applications.length === 0 ? 'max-xl:md:basis-26' : ''} ${over ? 'border-sea bg-sea-wash' : 'border-transparent bg-sunken'}`}
     >
       <h2 className="flex items-center justify-between px-2 py-1.5 text-sm font-semibold">
         <span className="flex items-center gap-2">

@@ -1,6 +1,7 @@
 import type { Duration } from '@cays/core/duration'
 import { OptionReader } from '@cays/core/options'
 import { StorageUsageError } from './errors.ts'
+import type { ImageLimits } from './image-limits.ts'
 
 /** What `inspect` says about an upload: fine, or why not. */
 export type Verdict = { readonly ok: true } | { readonly ok: false; readonly reason: string }
@@ -29,6 +30,8 @@ export interface UploadOptions {
   readonly expiresIn?: Duration | undefined
   /** How long after that the upload may still be completed. @default '1h' */
   readonly completeWithin?: Duration | undefined
+  /** Largest images, judged by their headers; nothing is decoded. @default { maxPixels: 40_000_000, maxFrames: 500 } */
+  readonly image?: Partial<ImageLimits> | undefined
   /** First part of the final key. @default the name */
   readonly prefix?: string | undefined
   /** Asked last, about bytes whose size and type are proven, e.g. a virus scanner. Throwing refuses for now. */
@@ -43,6 +46,7 @@ export interface UploadDefinition {
   readonly maxBytes: number
   readonly expiresIn: number
   readonly completeWithin: number
+  readonly image: ImageLimits
   readonly prefix: string
   /** Asked last by `complete`. */
   readonly inspect: UploadOptions['inspect']
@@ -65,9 +69,11 @@ export function defineUpload(options: UploadOptions): UploadDefinition {
     'maxBytes',
     'expiresIn',
     'completeWithin',
+    'image',
     'prefix',
     'inspect',
   ])
+  if (options.image !== undefined) read.known(options.image, ['maxPixels', 'maxFrames'], 'image')
   const name = read.string('name', read.required('name', options.name), '', /^[A-Za-z0-9-]{1,40}$/)
   const accept = read.required('accept', options.accept)
   if (!Array.isArray(accept) || accept.length === 0) read.fail('accept must list at least one type')
@@ -87,6 +93,10 @@ export function defineUpload(options: UploadOptions): UploadDefinition {
     completeWithin: read.duration('completeWithin', options.completeWithin, 3_600_000, {
       max: 7 * 86_400_000,
     }),
+    image: {
+      maxPixels: read.integer('image.maxPixels', options.image?.maxPixels, 40_000_000, { min: 1 }),
+      maxFrames: read.integer('image.maxFrames', options.image?.maxFrames, 500, { min: 1 }),
+    },
     prefix: read.string('prefix', options.prefix, name, /^[A-Za-z0-9][A-Za-z0-9/_-]{0,200}(?<!\/)$/),
     inspect: read.function('inspect', options.inspect),
   }

@@ -30,6 +30,7 @@ export {
   type Verdict,
 } from './define-upload.ts'
 export { STORAGE_ERRORS, StorageError, type StorageErrorCode, StorageUsageError } from './errors.ts'
+export type { ImageLimits } from './image-limits.ts'
 export {
   type DiskOptions,
   disk,

@@ -7,9 +7,9 @@ import { copyObject } from './copy-object.ts'
 import type { UploadDefinition } from './define-upload.ts'
 import { StorageError, StorageUsageError } from './errors.ts'
 import { QUARANTINE } from './key.ts'
+import { proveContent } from './prove-content.ts'
 import type { ObjectHead, Provider } from './provider.ts'
 import { MiB, partSizeFor } from './put.ts'
-import { agrees, SNIFF_BYTES } from './sniff.ts'
 import { traced } from './telemetry.ts'
 import { type TicketClaims, TicketSigner } from './ticket.ts'
 
@@ -54,8 +54,12 @@ export type RefusalReason =
   | 'expired'
   /** Nothing, or not everything, has arrived. */
   | 'missing'
-  /** The first bytes are not those of the declared type. */
+  /** The bytes are not, or not only, of the declared type. */
   | 'content'
+  /** An image with too many pixels or pictures, or none that can be read. */
+  | 'image'
+  /** A document or archive that unpacks to too much, has macros, or is not in order. */
+  | 'archive'
   /** The bytes do not have the SHA-256 of the ticket. */
   | 'checksum'
   /** `inspect` said no; `detail` has its reason. */
@@ -293,10 +297,17 @@ async function complete(
   if (head.contentType !== claims.type) return await refused('type', 'The file was sent as another type.')
 
   const { etag } = head
-  const start = await provider.get(key, { range: { start: 0, end: SNIFF_BYTES - 1 }, ifMatch: etag }, signal)
-  if (!(await agrees(await collect(start.body), claims.type))) {
-    return await refused('content', 'The file is not what its type says.')
-  }
+  const finding = await proveContent(
+    {
+      type: claims.type,
+      size: claims.size,
+      read: async (start, end) =>
+        await collect((await provider.get(key, { range: { start, end }, ifMatch: etag }, signal)).body),
+      readAll: () => readAll(provider, key, etag, signal),
+    },
+    definition.image,
+  )
+  if (finding) return { ok: false, ...finding }
   let verified = byProvider
   if (claims.sha256 && !byProvider && reread) {
     if ((await sha256Of(provider, key, etag, signal)) !== claims.sha256) {

@@ -7,65 +7,50 @@ import { type RedisScript, redisScript } from '@cays/core/redis-script'
 // operation.ts). ARGV[2]: one character per operation, '0' + the index of its shape.
 //
 // Reply: the time in microseconds, alone when it is not in the middle one of some shape's calendar windows:
-// nothing was done then. Else per operation a status (microseconds until the grant begins, -1 denied) and per policy: flags (1 fits,
-// 2 blocked, 4 own limit), the state's numbers, for a paced check the policy's wait (-1 for ever), and with
-// flag 2 or 4 the block's end and the own limit.
+// nothing was done then. Else, operation by operation, one of two forms.
+// - Ordinary, all policies fit and none is blocked or resized: per policy the numbers of its state.
+// - Otherwise a status below 0 (-1 denied, -2 less the microseconds until the grant begins), and per policy
+//   flags (1 fits, 2 blocked, 4 own limit), the numbers of its state, for a paced check and for logs the
+//   policy's wait (-1 for ever), and with flag 2 or 4 the block's end and the own limit.
 //
-// A value is three doubles (a, b, c), with a block or an own limit six more: block's end, limit's end, limit.
-// Sliding logs are lists: such a value first, then one (time, cost) per charge.
+// A value is four doubles (a, b, c, and when the key expires, in microseconds), with a block or an own limit
+// six more: block's end, limit's end, limit. Sliding logs are lists: such a value first, then one
+// (time, cost) per charge. The expiry is set ahead of need, so that most writes leave it as it is.
 const LUA = `
-local clock = redis.call('TIME')
+local call = redis.call
+local clock = call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 local shapes = cjson.decode(ARGV[1])
 local order = ARGV[2]
 local floor, ceil, min, max, huge = math.floor, math.ceil, math.min, math.max, math.huge
-local pack, unpackd, byte, call = struct.pack, struct.unpack, string.byte, redis.call
-local DEBT, QUOTA_DEBT, MARGIN = 10, 3, 1000
-local raw = #order > 0 and redis.call('MGET', unpack(KEYS)) or {}
-local entries, touched, reply, size = {}, {}, { now }, 1
+local pack, unpackd, byte = struct.pack, struct.unpack, string.byte
+local DEBT, QUOTA_DEBT, SLACK, AHEAD = 10, 3, 500000, 60000000
+local raw = #order > 0 and call('MGET', unpack(KEYS)) or {}
+-- State by the place of its key's first mention: numbers, expiry, end of a block, own limit and its end.
+local A, B, C, D, blocked, own, ends = {}, {}, {}, {}, {}, {}, {}
+-- What decides how long a changed state lives: the policy and the limit it was changed by.
+local changed, how, last = {}, {}, {}
 
-local function push(value)
-  size = size + 1
-  reply[size] = value
+for s = 1, #shapes do
+  local policies = shapes[s][3]
+  for k = 1, #policies do
+    local windows = policies[k][5]
+    if #windows > 0 and (now < windows[4] or now >= windows[5]) then return { now } end
+  end
 end
 
-local function load(i, code)
-  local key = KEYS[i]
-  local e = entries[key]
-  if e then return e end
-  e = { key = key, code = code, a = 0, b = 0, c = 0, blocked = 0, ends = 0, touched = false }
-  entries[key] = e
-  local value = raw[i]
-  if code == 5 then
-    value = call('LINDEX', key, 0)
-    e.stored = value
-  end
-  if not value then return e end
-  e.a, e.b, e.c = unpackd('<ddd', value)
-  if #value > 24 then
-    local blocked, ends, cap, x, y, z = unpackd('<dddddd', value, 25)
-    e.blocked = blocked
-    if ends > now then e.ends, e.limit = ends, { cap, x, y, z } end
-  end
-  return e
+local function change(i, p, l)
+  if not how[i] then changed[#changed + 1] = i end
+  how[i], last[i] = p, l
 end
 
-local function touch(e, policy, limit)
-  if not e.touched then
-    e.touched = true
-    touched[#touched + 1] = e
+local function header(i)
+  local l = own[i]
+  if l then
+    return pack('<dddddddddd', A[i], B[i], C[i], D[i], blocked[i] or 0, ends[i], l[1], l[2], l[3], l[4])
   end
-  e.last, e.policy = limit, policy
-end
-
-local function header(e)
-  local value = pack('<ddd', e.a, e.b, e.c)
-  if e.limit then
-    local l = e.limit
-    return value .. pack('<dddddd', e.blocked, e.ends, l[1], l[2], l[3], l[4])
-  end
-  if e.blocked > now then return value .. pack('<dddddd', e.blocked, 0, 0, 0, 0, 0) end
-  return value
+  if blocked[i] then return pack('<dddddddddd', A[i], B[i], C[i], D[i], blocked[i], 0, 0, 0, 0, 0) end
+  return pack('<dddd', A[i], B[i], C[i], D[i])
 end
 
 local function index(windows, start)
@@ -78,270 +63,348 @@ local function boundary(windows, start, steps)
   return windows[min(index(windows, start) + steps, #windows)]
 end
 
-local function estimate(e, x)
-  return e.c * (x - (now - e.a)) / x
-end
-
--- A state from the future (the clock was set back) is moved to now and kept so, even by a denial.
-local function refresh(e, policy, l)
-  local code = e.code
-  if code == 1 then
-    if e.c ~= l[3] then
-      if e.c > 0 then e.a = ceil(e.a * l[3] / e.c) end
-      e.c = l[3]
+-- By algorithm: bring state i to now and answer how long its cost has to wait. A state from the future (the
+-- clock was set back) is moved to now and kept so, even by a denial.
+local arrive = {
+  function(i, p, l)
+    local a, x, y, z = A[i], l[2], l[3], l[4]
+    if C[i] ~= y then
+      if C[i] > 0 then a = ceil(a * y / C[i]) end
+      C[i] = y
     end
-    local ticks = floor(now / l[4]) - floor(e.b / l[4])
-    if ticks > 0 then e.a = max(0, e.a - ticks * l[2]) end
-    if e.b > now then touch(e, policy, l) end
-    e.b = now
-  elseif code == 2 then
-    if e.b > now then
-      e.b = now
-      touch(e, policy, l)
+    local tick = floor(now / z)
+    local ticks = tick - floor(B[i] / z)
+    if ticks > 0 then
+      a = a - ticks * x
+      if a < 0 then a = 0 end
     end
-    local steps = floor((now - e.b) / l[3])
+    if B[i] > now then change(i, p, l) end
+    A[i], B[i] = a, now
+    if p[3] > l[1] then return huge end
+    local excess = a + p[3] * y - l[1] * y
+    if excess <= 0 then return 0 end
+    return (tick + ceil(excess / x)) * z - now
+  end,
+  function(i, p, l)
+    local a, b, x, y = A[i], B[i], l[2], l[3]
+    if b > now then
+      b = now
+      change(i, p, l)
+    end
+    local steps = floor((now - b) / y)
     if steps > 0 then
-      e.a = max(0, e.a - steps * l[2])
-      e.b = e.b + steps * l[3]
+      a = a - steps * x
+      if a < 0 then a = 0 end
+      b = b + steps * y
     end
-    if e.a == 0 then e.b = now end
-  elseif code == 3 then
-    local windows = policy[5]
-    if e.b < windows[4] then
-      local from = index(windows, e.b)
-      e.a = from and max(0, e.a - (4 - from) * l[1]) or 0
+    if a == 0 then b = now end
+    A[i], B[i] = a, b
+    if p[3] > l[1] then return huge end
+    local excess = a + p[3] - l[1]
+    if excess <= 0 then return 0 end
+    return b + ceil(excess / x) * y - now
+  end,
+  function(i, p, l)
+    local windows, cap = p[5], l[1]
+    if B[i] < windows[4] then
+      local from = index(windows, B[i])
+      A[i] = from and max(0, A[i] - (4 - from) * cap) or 0
     end
-    if e.b > windows[4] then touch(e, policy, l) end
-    e.b = windows[4]
-    e.a = min(e.a, QUOTA_DEBT * l[1])
-  elseif code == 4 then
-    local start = floor(now / l[2]) * l[2]
-    if e.a < start then
-      e.c = e.a == start - l[2] and e.b or 0
-      e.b = 0
+    if B[i] > windows[4] then change(i, p, l) end
+    B[i] = windows[4]
+    A[i] = min(A[i], QUOTA_DEBT * cap)
+    if p[3] > cap then return huge end
+    local excess = A[i] + p[3] - cap
+    if excess <= 0 then return 0 end
+    return boundary(windows, B[i], ceil(excess / cap)) - now
+  end,
+  function(i, p, l)
+    local x = l[2]
+    local start = floor(now / x) * x
+    if A[i] < start then
+      C[i] = A[i] == start - x and B[i] or 0
+      B[i] = 0
     end
-    if e.a > start then touch(e, policy, l) end
-    e.a = start
-  else
-    if e.b > now then
-      local ahead, all = e.b - now, call('LRANGE', e.key, 1, -1)
-      for i = 1, #all do
-        local at, cost = unpackd('<dd', all[i])
-        call('LSET', e.key, i, pack('<dd', at - ahead, cost))
+    if A[i] > start then change(i, p, l) end
+    A[i] = start
+    if p[3] > l[1] then return huge end
+    return C[i] * (x - (now - start)) / x + B[i] + p[3] <= l[1] and 0 or x
+  end,
+  function(i, p, l)
+    local key, x = KEYS[i], l[2]
+    if B[i] > now then
+      local ahead, all = B[i] - now, call('LRANGE', key, 1, -1)
+      for at = 1, #all do
+        local time, cost = unpackd('<dd', all[at])
+        call('LSET', key, at, pack('<dd', time - ahead, cost))
       end
-      e.b = now
-      touch(e, policy, l)
+      B[i] = now
+      change(i, p, l)
     end
-    local expired, last = 0, nil
+    local expired, before = 0, nil
     repeat
-      last = expired
-      local chunk = call('LRANGE', e.key, expired + 1, expired + 16)
-      for i = 1, #chunk do
-        local at, cost = unpackd('<dd', chunk[i])
-        if at > now - l[2] then break end
-        e.a = e.a - cost
+      before = expired
+      local chunk = call('LRANGE', key, expired + 1, expired + 16)
+      for at = 1, #chunk do
+        local time, cost = unpackd('<dd', chunk[at])
+        if time > now - x then break end
+        A[i] = A[i] - cost
         expired = expired + 1
       end
-    until expired < last + 16
+    until expired < before + 16
     if expired > 0 then
-      call('LTRIM', e.key, expired, -1)
-      call('LSET', e.key, 0, header(e))
+      call('LTRIM', key, expired, -1)
+      call('LSET', key, 0, header(i))
     end
-  end
+    if p[3] > l[1] then return huge end
+    local excess = A[i] + p[3] - l[1]
+    if excess <= 0 then return 0 end
+    local from = 1
+    while true do
+      local chunk = call('LRANGE', key, from, from + 63)
+      for at = 1, #chunk do
+        local time, held = unpackd('<dd', chunk[at])
+        excess = excess - held
+        if excess <= 0 then return time + x - now end
+      end
+      from = from + 64
+    end
+  end,
+}
+
+local function add(i, p, l)
+  A[i] = min(A[i] + p[3], max(A[i], DEBT * l[1]))
 end
 
-local function wait(e, policy, l, cost)
-  local code, cap = e.code, l[1]
-  if cost > cap then return huge end
-  if code == 1 then
-    local excess = e.a + cost * l[3] - cap * l[3]
-    return excess <= 0 and 0 or (floor(now / l[4]) + ceil(excess / l[2])) * l[4] - now
-  elseif code == 4 then
-    return estimate(e, l[2]) + e.b + cost <= cap and 0 or l[2]
-  end
-  local excess = e.a + cost - cap
-  if excess <= 0 then return 0 end
-  if code == 2 then return e.b + ceil(excess / l[2]) * l[3] - now end
-  if code == 3 then return boundary(policy[5], e.b, ceil(excess / cap)) - now end
-  local from = 1
-  while true do
-    local chunk = call('LRANGE', e.key, from, from + 63)
-    for i = 1, #chunk do
-      local at, held = unpackd('<dd', chunk[i])
-      excess = excess - held
-      if excess <= 0 then return at + l[2] - now end
-    end
-    if #chunk < 64 then return l[2] end
-    from = from + 64
-  end
-end
-
-local function charge(e, policy, l)
-  local code, cap, cost = e.code, l[1], policy[3]
-  if code == 1 then
-    e.a = min(e.a + cost * l[3], max(e.a, DEBT * cap * l[3]))
-  elseif code == 4 then
-    e.b = min(e.b + cost, max(e.b, DEBT * cap))
-  elseif code == 5 then
-    cost = min(cost, max(0, DEBT * cap - e.a))
+local charge = {
+  function(i, p, l)
+    local a, y = A[i], l[3]
+    A[i] = min(a + p[3] * y, max(a, DEBT * l[1] * y))
+  end,
+  add,
+  function(i, p, l)
+    A[i] = min(A[i] + p[3], QUOTA_DEBT * l[1])
+  end,
+  function(i, p, l)
+    B[i] = min(B[i] + p[3], max(B[i], DEBT * l[1]))
+  end,
+  function(i, p, l)
+    local cost = min(p[3], max(0, DEBT * l[1] - A[i]))
     if cost > 0 then
-      if not e.stored then call('RPUSH', e.key, '') end
-      e.stored = true
-      call('RPUSH', e.key, pack('<dd', now, cost))
-      e.a, e.b = e.a + cost, now
+      if not raw[i] then call('RPUSH', KEYS[i], '') end
+      raw[i] = true
+      call('RPUSH', KEYS[i], pack('<dd', now, cost))
+      A[i], B[i] = A[i] + cost, now
     end
-  elseif code == 3 then
-    e.a = min(e.a + cost, QUOTA_DEBT * cap)
-  else
-    e.a = min(e.a + cost, max(e.a, DEBT * cap))
-  end
+  end,
+}
+
+local function take(i, p)
+  local mark = p[6]
+  if mark ~= 0 and mark[1] < B[i] then return end
+  A[i] = max(0, A[i] - p[3])
 end
 
-local function refund(e, policy, l)
-  local code, cost, mark = e.code, policy[3], policy[6]
-  if mark == 0 then mark = nil end
-  if code == 1 then
-    local back = cost * l[3]
-    if mark then
+local refund = {
+  function(i, p, l)
+    local mark, y = p[6], l[3]
+    local back = p[3] * y
+    if mark ~= 0 then
       local drained = max(0, floor(now / l[4]) - floor(mark[1] / l[4])) * l[2]
       local level = mark[2]
-      if mark[3] > 0 and mark[3] ~= l[3] then level = floor(level * l[3] / mark[3]) end
-      back = min(back, max(0, min(mark[4] * l[3], level - drained)))
+      if mark[3] > 0 and mark[3] ~= y then level = floor(level * y / mark[3]) end
+      back = min(back, max(0, min(mark[4] * y, level - drained)))
     end
-    e.a = max(0, e.a - back)
-  elseif code == 4 then
-    if mark and mark[1] < e.a then
-      if mark[1] >= e.a - l[2] then e.c = max(0, e.c - cost) end
+    A[i] = max(0, A[i] - back)
+  end,
+  take,
+  take,
+  function(i, p, l)
+    local mark, cost = p[6], p[3]
+    if mark ~= 0 and mark[1] < A[i] then
+      if mark[1] >= A[i] - l[2] then C[i] = max(0, C[i] - cost) end
       return
     end
-    local previous = mark and 0 or max(0, cost - e.b)
-    e.b = max(0, e.b - cost)
-    e.c = max(0, e.c - previous)
-  elseif code == 5 then
-    if mark then
+    local previous = mark ~= 0 and 0 or max(0, cost - B[i])
+    B[i] = max(0, B[i] - cost)
+    C[i] = max(0, C[i] - previous)
+  end,
+  function(i, p)
+    local key, cost, mark = KEYS[i], p[3], p[6]
+    if mark ~= 0 then
       local back, entry = min(cost, mark[4]), pack('<dd', mark[1], mark[4])
       if back < mark[4] then
-        if call('LINSERT', e.key, 'BEFORE', entry, pack('<dd', mark[1], mark[4] - back)) <= 0 then
-          return
-        end
+        if call('LINSERT', key, 'BEFORE', entry, pack('<dd', mark[1], mark[4] - back)) <= 0 then return end
       end
-      if call('LREM', e.key, 1, entry) > 0 then e.a = e.a - back end
+      if call('LREM', key, 1, entry) > 0 then A[i] = A[i] - back end
       return
     end
-    while cost > 0 and e.a > 0 do
-      local at, held = unpackd('<dd', call('RPOP', e.key))
+    while cost > 0 and A[i] > 0 do
+      local time, held = unpackd('<dd', call('RPOP', key))
       local back = min(cost, held)
-      if back < held then call('RPUSH', e.key, pack('<dd', at, held - back)) end
-      e.a, cost = e.a - back, cost - back
+      if back < held then call('RPUSH', key, pack('<dd', time, held - back)) end
+      A[i], cost = A[i] - back, cost - back
     end
-  else
-    if not (mark and mark[1] < e.b) then e.a = max(0, e.a - cost) end
-  end
-end
+  end,
+}
 
-local function time_to_full(e)
-  local code, l = e.code, e.last
-  if code == 4 then
-    if e.b > 0 then return e.a + 2 * l[2] - now end
-    return e.c > 0 and e.a + l[2] - now or 0
-  end
-  if e.a == 0 then return 0 end
-  if code == 1 then return (floor(now / l[4]) + ceil(e.a / l[2])) * l[4] - now end
-  if code == 2 then return e.b + ceil(e.a / l[2]) * l[3] - now end
-  if code == 3 then return boundary(e.policy[5], e.b, ceil(e.a / l[1])) - now end
-  return e.b + l[2] - now
-end
+-- By algorithm: how long until nothing is in use.
+local full = {
+  function(i, p, l)
+    return A[i] == 0 and 0 or (floor(now / l[4]) + ceil(A[i] / l[2])) * l[4] - now
+  end,
+  function(i, p, l)
+    return A[i] == 0 and 0 or B[i] + ceil(A[i] / l[2]) * l[3] - now
+  end,
+  function(i, p, l)
+    return A[i] == 0 and 0 or boundary(p[5], B[i], ceil(A[i] / l[1])) - now
+  end,
+  function(i, p, l)
+    if B[i] > 0 then return A[i] + 2 * l[2] - now end
+    return C[i] > 0 and A[i] + l[2] - now or 0
+  end,
+  function(i, p, l)
+    return A[i] == 0 and 0 or B[i] + l[2] - now
+  end,
+}
 
-local function apply(e, policy, l, mode, argument, granted, fits)
-  if mode == 1 then
-    if not granted or (policy[2] == 1 and not fits) then return end
-    charge(e, policy, l)
-  elseif mode == 3 then
-    charge(e, policy, l)
+local function apply(i, p, mode, argument)
+  local code = p[1]
+  if mode == 3 then
+    charge[code](i, p, own[i] or p[4])
   elseif mode == 4 then
-    refund(e, policy, l)
+    refund[code](i, p, own[i] or p[4])
   elseif mode == 5 then
-    e.blocked = argument > 0 and now + argument or 0
+    blocked[i] = argument > 0 and now + argument or nil
   elseif mode == 6 then
-    e.limit = policy[6] ~= 0 and policy[6] or nil
-    e.ends = now + argument
-    refresh(e, policy, e.limit or policy[4])
-  elseif mode == 7 then
-    if e.code == 5 then call('DEL', e.key) end
-    e.a, e.b, e.c, e.blocked, e.stored = 0, 0, 0, 0, nil
+    own[i] = p[6] ~= 0 and p[6] or nil
+    ends[i] = now + argument
+    arrive[code](i, p, own[i] or p[4])
   else
-    return
+    if code == 5 then
+      call('DEL', KEYS[i])
+      raw[i] = false
+    end
+    A[i], B[i], C[i], D[i], blocked[i] = 0, 0, 0, 0, nil
   end
-  touch(e, policy, e.limit or policy[4])
+  change(i, p, own[i] or p[4])
 end
 
-local function answer(e, policy, wait, paced)
-  local own = e.limit or e.blocked > now
-  push((wait == 0 and 1 or 0) + (e.blocked > now and 2 or 0) + (e.limit and 4 or 0))
-  if e.code == 1 then
-    push(e.a)
-  elseif e.code == 4 then
-    push(e.a)
-    push(e.b)
-    push(e.c)
-  else
-    push(e.a)
-    push(e.b)
-    if e.code == 5 then push(wait == huge and -1 or wait) end
-  end
-  if paced and e.code ~= 5 then push(wait == huge and -1 or wait) end
-  if own then
-    push(e.blocked)
-    local l = e.limit or policy[4]
-    for i = 1, 4 do push(l[i]) end
-  end
-end
-
-for s = 1, #shapes do
-  local policies = shapes[s][3]
-  for k = 1, #policies do
-    local windows = policies[k][5]
-    if #windows > 0 and (now < windows[4] or now >= windows[5]) then return { now } end
-  end
-end
-
-local base, set, waits = 0, {}, {}
+local reply, size, base = { now }, 1, 0
+local seen, at, waits = {}, {}, {}
 for d = 1, #order do
   local shape = shapes[byte(order, d) - 47]
   local mode, argument, policies = shape[1], shape[2], shape[3]
-  local longest, blocked = 0, false
-  for k = 1, #policies do
-    local policy = policies[k]
-    local e = load(base + k, policy[1])
-    local l = e.limit or policy[4]
-    refresh(e, policy, l)
-    local w = wait(e, policy, l, policy[3])
-    set[k], waits[k] = e, w
-    if policy[2] == 0 then
-      longest = max(longest, w)
-      blocked = blocked or e.blocked > now
+  local count, longest, stopped, ordinary = #policies, 0, false, true
+  for k = 1, count do
+    local p, key = policies[k], KEYS[base + k]
+    local i = seen[key]
+    if not i then
+      i = base + k
+      seen[key] = i
+      local value = raw[i]
+      if p[1] == 5 then
+        value = call('LINDEX', key, 0)
+        raw[i] = value
+      end
+      if value then
+        A[i], B[i], C[i], D[i] = unpackd('<dddd', value)
+        if #value > 32 then
+          local block, expiry, cap, x, y, z = unpackd('<dddddd', value, 33)
+          if block > now then blocked[i] = block end
+          if expiry > now then own[i], ends[i] = { cap, x, y, z }, expiry end
+        end
+      else
+        A[i], B[i], C[i], D[i] = 0, 0, 0, 0
+      end
+    end
+    local w = arrive[p[1]](i, p, own[i] or p[4])
+    at[k], waits[k] = i, w
+    if w > 0 then
+      ordinary = false
+      if w > longest and p[2] == 0 then longest = w end
+    end
+    if blocked[i] then
+      ordinary = false
+      stopped = stopped or p[2] == 0
     end
   end
-  local granted = not blocked and longest <= (mode == 1 and argument or 0)
-  push(granted and longest or -1)
-  for k = 1, #policies do
-    local e, policy = set[k], policies[k]
-    apply(e, policy, e.limit or policy[4], mode, argument, granted, waits[k] == 0)
-    answer(e, policy, waits[k], mode == 1 and argument > 0)
+  local granted = not stopped and longest <= (mode == 1 and argument or 0)
+  if mode == 1 then
+    if granted then
+      for k = 1, count do
+        local i, p = at[k], policies[k]
+        if p[2] == 0 or waits[k] == 0 then
+          local l = own[i] or p[4]
+          charge[p[1]](i, p, l)
+          change(i, p, l)
+        end
+      end
+    end
+  elseif mode > 2 then
+    for k = 1, count do apply(at[k], policies[k], mode, argument) end
   end
-  base = base + #policies
+  for k = 1, count do ordinary = ordinary and not own[at[k]] and not blocked[at[k]] end
+  if not ordinary then
+    size = size + 1
+    reply[size] = granted and -2 - longest or -1
+  end
+  for k = 1, count do
+    local i, p, w = at[k], policies[k], waits[k]
+    local code = p[1]
+    if not ordinary then
+      size = size + 1
+      reply[size] = (w == 0 and 1 or 0) + (blocked[i] and 2 or 0) + (own[i] and 4 or 0)
+    end
+    reply[size + 1] = A[i]
+    size = size + 1
+    if code > 1 then
+      reply[size + 1] = B[i]
+      size = size + 1
+      if code == 4 then
+        reply[size + 1] = C[i]
+        size = size + 1
+      end
+    end
+    if not ordinary then
+      if code == 5 or (mode == 1 and argument > 0) then
+        size = size + 1
+        reply[size] = w == huge and -1 or w
+      end
+      if blocked[i] or own[i] then
+        local l = own[i] or p[4]
+        reply[size + 1], reply[size + 2], reply[size + 3] = blocked[i] or 0, l[1], l[2]
+        reply[size + 4], reply[size + 5] = l[3], l[4]
+        size = size + 5
+      end
+    end
+  end
+  base = base + count
 end
 
-for i = 1, #touched do
-  local e = touched[i]
-  local life = max(time_to_full(e), e.blocked - now, e.limit and e.ends - now or 0)
+for c = 1, #changed do
+  local i = changed[c]
+  local key, value, p = KEYS[i], raw[i], how[i]
+  local life = full[p[1]](i, p, last[i])
+  if blocked[i] then life = max(life, blocked[i] - now) end
+  if own[i] then life = max(life, ends[i] - now) end
   if life <= 0 then
-    call('DEL', e.key)
-  elseif e.code == 5 then
-    if e.stored then call('LSET', e.key, 0, header(e)) else call('RPUSH', e.key, header(e)) end
-    call('PEXPIRE', e.key, ceil(life / 1000) + MARGIN)
+    if value then call('DEL', key) end
   else
-    call('SET', e.key, header(e), 'PX', ceil(life / 1000) + MARGIN)
+    local lifetime
+    if D[i] < now + life + SLACK then
+      lifetime = ceil((life + min(life, AHEAD)) / 1000) + 1000
+      D[i] = now + lifetime * 1000
+    end
+    local new = header(i)
+    if p[1] == 5 then
+      if value then call('LSET', key, 0, new) else call('RPUSH', key, new) end
+      if lifetime then call('PEXPIRE', key, lifetime) end
+    elseif lifetime or #value ~= #new then
+      call('SET', key, new, 'PX', lifetime or ceil((D[i] - now) / 1000))
+    else
+      call('SETRANGE', key, 0, new)
+    end
   end
 end
 return reply

@@ -3,7 +3,7 @@ import type { RedisScript } from '@cays/core/redis-script'
 import { Breaker } from './breaker.ts'
 import { type LimitError, LimitUnavailableError } from './errors.ts'
 import type { State } from './kernel.ts'
-import { MODE, type Outcome, type Shape, type SlotOutcome } from './operation.ts'
+import { MODE, type Outcome, type Shape, type Slot, type SlotOutcome } from './operation.ts'
 import { INTERNALS } from './policy.ts'
 import { connected, type RedisClient } from './redis-client.ts'
 import { decideScript } from './redis-decide.ts'
@@ -20,13 +20,25 @@ export interface RedisStoreOptions {
   readonly script?: RedisScript
 }
 
-interface Pending {
+/** Who asked: exactly one of the two is called, once. */
+export interface Receiver {
+  settle(outcome: Outcome): void
+  fail(error: LimitError): void
+}
+
+class Pending {
   readonly shape: Shape
   readonly subject: string
   readonly partition: number
-  readonly resolve: (outcome: Outcome) => void
-  readonly reject: (error: unknown) => void
-  stale: boolean
+  readonly receiver: Receiver
+  stale = false
+
+  constructor(shape: Shape, subject: string, partition: number, receiver: Receiver) {
+    this.shape = shape
+    this.subject = subject
+    this.partition = partition
+    this.receiver = receiver
+  }
 }
 
 // A call blocks Redis while it runs: these keep it below about a millisecond.
@@ -44,6 +56,9 @@ export class RedisStore {
   readonly #options: RedisStoreOptions
   readonly #script: RedisScript
   readonly #breakers = new Map<number, Breaker>()
+  readonly #flushLater = () => this.#flush()
+  // What keys of each partition begin with.
+  readonly #prefixes: string[] = []
   #queue: Pending[] = []
   #scheduled = false
   #inFlight = 0
@@ -60,11 +75,16 @@ export class RedisStore {
   }
 
   run(shape: Shape, subject: string): Promise<Outcome> {
-    return new Promise((resolve, reject) => {
-      const partition = hashOf(subject) % this.#options.partitions
-      this.#queue.push({ shape, subject, partition, resolve, reject, stale: false })
-      this.#schedule()
-    })
+    return new Promise((settle, fail) => this.submit(shape, subject, { settle, fail }))
+  }
+
+  /** The same as `run` without a promise, for the path where each counts. */
+  submit(shape: Shape, subject: string, receiver: Receiver): void {
+    const partition = hashOf(subject) % this.#options.partitions
+    this.#queue.push(new Pending(shape, subject, partition, receiver))
+    if (this.#scheduled) return
+    this.#scheduled = true
+    setImmediate(this.#flushLater)
   }
 
   /** Why the store cannot be asked right now; undefined when it can. */
@@ -98,12 +118,6 @@ export class RedisStore {
     for (const breaker of this.#breakers.values()) breaker.end()
   }
 
-  #schedule(): void {
-    if (this.#scheduled) return
-    this.#scheduled = true
-    setImmediate(() => this.#flush())
-  }
-
   #groupOf(partition: number): number {
     return this.#options.client.isCluster ? partition : 0
   }
@@ -131,13 +145,16 @@ export class RedisStore {
     let shapes = new Map<Shape, number>()
     let keys: string[] = []
     let order = ''
+    let index: number | undefined
+    let previous: Shape | undefined
     const now = Date.now() * 1_000 + this.#clockOffset
     const send = () => {
       if (chunk.length > 0) void this.#send(chunk, keys, shapes, order, now, group)
     }
     for (const pending of queue) {
       const { shape, subject, partition } = pending
-      let index = shapes.get(shape)
+      if (shape !== previous) index = shapes.get(shape)
+      previous = shape
       if (
         chunk.length === MAX_OPERATIONS ||
         keys.length + shape.slots.length > MAX_KEYS ||
@@ -156,11 +173,19 @@ export class RedisStore {
       }
       chunk.push(pending)
       order += String.fromCharCode(48 + index)
-      for (const slot of shape.slots) {
-        keys.push(`${this.#options.prefix}:{${partition}}:${subject}${slot.suffix}`)
-      }
+      const start = this.#prefixOf(partition) + subject
+      for (const slot of shape.slots) keys.push(start + slot.suffix)
     }
     send()
+  }
+
+  #prefixOf(partition: number): string {
+    let prefix = this.#prefixes[partition]
+    if (prefix === undefined) {
+      prefix = `${this.#options.prefix}:{${partition}}:`
+      this.#prefixes[partition] = prefix
+    }
+    return prefix
   }
 
   async #send(
@@ -184,7 +209,7 @@ export class RedisStore {
       const failure = failureOf(error)
       this.#breakerOf(group, keys[0] ?? '').failed()
       this.#options.onFailure(failure)
-      for (const pending of chunk) pending.reject(failure)
+      for (const pending of chunk) pending.receiver.fail(failure)
     } finally {
       this.#inFlight--
       if (this.#inFlight === 0) this.#idle?.()
@@ -207,7 +232,7 @@ export class RedisStore {
       this.#again(chunk, now)
       return
     }
-    for (const pending of chunk) pending.resolve(reader.outcome(pending.shape, now, asked))
+    for (const pending of chunk) pending.receiver.settle(reader.outcome(pending.shape, now, asked))
   }
 
   // The clocks are further apart than the calendar boundaries sent. Nothing was done: the whole chunk is sent
@@ -217,7 +242,7 @@ export class RedisStore {
     const fresh = chunk.filter((pending) => !pending.stale)
     for (const pending of chunk) {
       if (pending.stale) {
-        pending.reject(
+        pending.receiver.fail(
           new LimitUnavailableError('LIMIT_ERR_UNAVAILABLE', 'the clock of Redis jumps while it is asked'),
         )
       }
@@ -254,35 +279,50 @@ class ReplyReader {
   }
 
   outcome(shape: Shape, now: number, asked: number): Outcome {
-    const status = this.next()
+    // The numbers of a state are never negative, a status always is.
+    const ordinary = (this.#reply[this.#at] as number) >= 0
+    const status = ordinary ? -2 : this.next()
     const slots: SlotOutcome[] = []
-    const paced = shape.mode === MODE.check && shape.argument > 0
-    for (const slot of shape.slots) {
-      const { kernel, calendar } = slot.policy[INTERNALS]
-      const flags = this.next()
-      const a = this.next()
-      const b = kernel.arity > 1 ? this.next() : now
-      const c = kernel.arity > 2 ? this.next() : 0
-      // The state is the one after the charge: only the script knows what a paced grant had to wait for.
-      const told = kernel.code === 5 ? c : paced ? this.next() : undefined
-      let blocked = 0
-      let parameters = slot.parameters
-      if (flags > 1) {
-        blocked = this.next()
-        if ((flags & 2) === 0) blocked = 0
-        const own = { cap: this.next(), x: this.next(), y: this.next(), z: this.next() }
-        if ((flags & 4) !== 0) parameters = own
-      }
-      const fits = (flags & 1) !== 0
-      let wait = 0
-      if (!fits) {
-        const state: State = { a, b, c }
-        if (told !== undefined) wait = told < 0 ? Number.POSITIVE_INFINITY : told
-        else wait = kernel.wait(state, now, slot.cost, parameters, calendar ? calendar.windows(now) : [])
-      }
-      slots.push({ fits, wait, blocked, parameters, a, b, c })
+    for (let index = 0; index < shape.slots.length; index++) {
+      const slot = shape.slots[index] as Slot
+      slots.push(ordinary ? this.#ordinary(slot, now) : this.#special(shape, slot, now))
     }
-    return { now, granted: status >= 0, wait: Math.max(0, status), slots, asked }
+    const wait = status < -2 ? -2 - status : 0
+    return { now, granted: status <= -2, wait, slots, asked }
+  }
+
+  #ordinary(slot: Slot, now: number): SlotOutcome {
+    const { code, arity } = slot.policy[INTERNALS].kernel
+    const a = this.next()
+    const b = arity > 1 ? this.next() : now
+    const c = arity > 2 && code !== 5 ? this.next() : 0
+    return { fits: true, wait: 0, blocked: 0, parameters: slot.parameters, a, b, c }
+  }
+
+  #special(shape: Shape, slot: Slot, now: number): SlotOutcome {
+    const { kernel, calendar } = slot.policy[INTERNALS]
+    const flags = this.next()
+    const a = this.next()
+    const b = kernel.arity > 1 ? this.next() : now
+    const c = kernel.arity > 2 ? this.next() : 0
+    const paced = shape.mode === MODE.check && shape.argument > 0
+    // The state is the one after the charge: only the script knows what a paced grant had to wait for.
+    const told = kernel.code === 5 ? c : paced ? this.next() : undefined
+    let blocked = 0
+    let parameters = slot.parameters
+    if (flags > 1) {
+      blocked = this.next()
+      const own = { cap: this.next(), x: this.next(), y: this.next(), z: this.next() }
+      if ((flags & 4) !== 0) parameters = own
+    }
+    const fits = (flags & 1) !== 0
+    let wait = 0
+    if (!fits) {
+      const state: State = { a, b, c }
+      if (told !== undefined) wait = told < 0 ? Number.POSITIVE_INFINITY : told
+      else wait = kernel.wait(state, now, slot.cost, parameters, calendar ? calendar.windows(now) : [])
+    }
+    return { fits, wait, blocked, parameters, a, b, c }
   }
 }
 

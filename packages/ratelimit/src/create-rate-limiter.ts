@@ -22,7 +22,7 @@ import type {
   ReserveOptions,
 } from './rate-limiter.ts'
 import { Nodes } from './redis-nodes.ts'
-import { RedisStore } from './redis-store.ts'
+import { type Receiver, RedisStore } from './redis-store.ts'
 import { giveBack, type Reservation, reservationOf } from './reservation.ts'
 import { badArgument, type Charge, type Cost, Shapes } from './shapes.ts'
 import { subjectForm } from './subject.ts'
@@ -52,6 +52,39 @@ interface Verdict {
   readonly outcome: Outcome | undefined
 }
 
+/** Turns what Redis found, or why it did not, into the decision a caller of `check` sees. */
+type Judge = (subject: string, shape: Shape, form: string, found: Outcome | LimitError) => Decision
+
+class Check implements Receiver {
+  readonly #judge: Judge
+  readonly #subject: string
+  readonly #shape: Shape
+  readonly #form: string
+  readonly #resolve: (decision: Decision) => void
+
+  constructor(
+    judge: Judge,
+    subject: string,
+    shape: Shape,
+    form: string,
+    resolve: (decision: Decision) => void,
+  ) {
+    this.#judge = judge
+    this.#subject = subject
+    this.#shape = shape
+    this.#form = form
+    this.#resolve = resolve
+  }
+
+  settle(outcome: Outcome): void {
+    this.#resolve(this.#judge(this.#subject, this.#shape, this.#form, outcome))
+  }
+
+  fail(error: LimitError): void {
+    this.#resolve(this.#judge(this.#subject, this.#shape, this.#form, error))
+  }
+}
+
 class Limiter implements RateLimiter {
   readonly #options: ResolvedOptions
   readonly #shapes: Shapes
@@ -63,6 +96,11 @@ class Limiter implements RateLimiter {
   readonly #events = new Events<LimiterEvents>()
   readonly #lifecycle: Lifecycle
   #lastError: LimitError | undefined
+  readonly #judge: Judge = (subject, shape, form, found) => {
+    if (found instanceof Error) return this.#judged(subject, this.#fallenBack(shape, form, found).decision)
+    if (!found.granted) this.#denials.remember(form, shape, found)
+    return this.#judged(subject, decisionOf(shape, found, 'redis'))
+  }
 
   constructor(options: ResolvedOptions) {
     this.#options = options
@@ -105,15 +143,19 @@ class Limiter implements RateLimiter {
       const form = subjectForm(subject)
       const shape = this.#shapes.of(MODE.check, options)
       const signal = options?.signal
-      if (!this.#redis) return Promise.resolve(this.#judged(subject, this.#inMemory(shape, form)))
+      const redis = this.#redis
+      if (!redis) return Promise.resolve(this.#judged(subject, this.#inMemory(shape, form)))
       if (signal?.aborted) throw signal.reason
       const cached = this.#denials.size > 0 ? this.#denials.find(form, shape) : undefined
       if (cached) return Promise.resolve(this.#judged(subject, decisionOf(shape, cached, 'cache')))
-      const verdict = this.#decide(shape, form).then((found) => {
-        if (!found.decision.allowed && found.decision.source === 'redis' && found.outcome) {
-          this.#denials.remember(form, shape, found.outcome)
-        }
-        return this.#judged(subject, found.decision)
+      this.#nodes?.start()
+      const unavailable = redis.unavailable(form)
+      if (unavailable) {
+        const { decision } = this.#fallenBack(shape, form, unavailable)
+        return Promise.resolve(this.#judged(subject, decision))
+      }
+      const verdict = new Promise<Decision>((resolve) => {
+        redis.submit(shape, form, new Check(this.#judge, subject, shape, form, resolve))
       })
       return signal ? raceAbort(verdict, signal) : verdict
     } catch (error) {

@@ -3,6 +3,7 @@ import type { AuthorizeRule, Grant } from './options.ts'
 /** What a connection may do in one room. */
 export interface Access {
   readonly publish: boolean | readonly string[]
+  readonly presence: boolean | 'watch'
   /** Unix milliseconds; Infinity for a right without an end. */
   readonly expiresAt: number
 }
@@ -23,12 +24,12 @@ export async function askAccess(
 }
 
 function accessOf(answer: unknown): Access | undefined {
-  if (answer === true) return { publish: false, expiresAt: Number.POSITIVE_INFINITY }
+  if (answer === true) return { publish: false, presence: false, expiresAt: Number.POSITIVE_INFINITY }
   if (typeof answer !== 'object' || answer === null) return undefined
-  const { subscribe = true, publish = false, expiresAt } = answer as Grant
+  const { subscribe = true, publish = false, presence = false, expiresAt } = answer as Grant
   if (!subscribe) return undefined
   const ends = momentOf(expiresAt)
-  return ends > Date.now() ? { publish, expiresAt: ends } : undefined
+  return ends > Date.now() ? { publish, presence, expiresAt: ends } : undefined
 }
 
 export function mayPublish(access: Access, event: string): boolean {

@@ -1,3 +1,4 @@
+import type { PresenceStore } from './presence-store.ts'
 import type { Position } from './protocol.ts'
 
 /** How much of a room is kept, in milliseconds and messages. */
@@ -42,6 +43,8 @@ export interface BrokerEvents {
   ephemeral(room: string, text: string): void
   /** The flow of messages was interrupted and is back: whatever came between has to be read. */
   resumed(rooms: readonly string[]): void
+  /** What was written may be gone: a server was away. */
+  reconnected(): void
 }
 
 /** Whether the place where rooms live can be reached. */
@@ -58,6 +61,7 @@ export interface BrokerHealth {
  * the newest, and drops a repeated key; nodes deliver only what comes back from it.
  */
 export interface Broker {
+  readonly presence: PresenceStore
   /** Appends in order, in one step: all or none; the position of each, the first one's for a repeated key. */
   append(room: string, spec: HistorySpec, items: readonly Append[]): Promise<readonly Position[]>
   send(room: string, text: string): Promise<void>
@@ -66,6 +70,8 @@ export interface Broker {
   unsubscribe(room: string): Promise<void>
   /** Reads what follows an offset; `undefined` reads the position alone. Creates the room's epoch when new. */
   read(room: string, spec: HistorySpec, after: number | undefined): Promise<Slice>
+  /** Something random that all nodes agree on, and that nobody else can know. */
+  secret(): Promise<string>
   health(): BrokerHealth
   close(): Promise<void>
 }

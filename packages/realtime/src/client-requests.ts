@@ -119,6 +119,13 @@ export class ClientRequests {
     }
   }
 
+  /** Publishes that wait for a room wait for nothing once it is denied. */
+  denied(room: ClientRoom): void {
+    for (const [id, request] of this.#waiting) {
+      if (request.room === room && room.denial) this.#take(id)?.reject(room.denial)
+    }
+  }
+
   close(error: RealtimeClientError): void {
     for (const request of this.#waiting.values()) request.reject(error)
     this.#waiting.clear()

@@ -39,6 +39,8 @@ export class ClientRoom {
   position: Position | undefined
   status: RoomStatus = 'subscribing'
   denial: RealtimeClientError | undefined
+  /** In a presence room: what this user shows; undefined for watching alone. */
+  present: unknown
   /** Handles in the app's hands. */
   holders = 0
   #source: Link | undefined

@@ -3,13 +3,21 @@ import { type Duration, parseDuration } from '@cays/core/duration'
 import { RealtimeClientError } from './client-error.ts'
 import { ClientHandle, type RoomHandle, type RoomHandleOptions } from './client-handle.ts'
 import { Link, openSocket, type WebSocketConstructor } from './client-link.ts'
+import { ClientPresence, type PresenceHandle } from './client-presence.ts'
 import { ClientRequests } from './client-requests.ts'
 import { ClientRoom } from './client-room.ts'
 import { Signal } from './client-signal.ts'
 import { onWake } from './client-wake.ts'
 import type { Contract, MethodArgument, MethodName, MethodOutput, RoomPattern } from './contract.ts'
 import type { UserRoom } from './create-publisher.ts'
-import { CLOSE, type GapReason, isTerminalClose, USER_ROOM } from './protocol.ts'
+import {
+  CLOSE,
+  type GapReason,
+  isTerminalClose,
+  type Position,
+  PRESENCE_PREFIX,
+  USER_ROOM,
+} from './protocol.ts'
 import { formatRoom } from './room-name.ts'
 import type { ParamsArgument } from './room-publisher.ts'
 
@@ -20,8 +28,9 @@ export {
 } from './client-error.ts'
 export type { EventMeta, RoomEvent, RoomHandle, RoomHandleOptions, RoomState } from './client-handle.ts'
 export type { WebSocketConstructor, WebSocketLike } from './client-link.ts'
+export type { PresenceHandle } from './client-presence.ts'
 export type { Gap, MessageMeta, RoomStatus } from './client-room.ts'
-export type { GapReason, Position } from './protocol.ts'
+export type { GapReason, Position, PresenceMember } from './protocol.ts'
 
 /** Why the client asks for a token. */
 export interface TokenRequest {
@@ -73,6 +82,11 @@ export interface RealtimeClient<C extends Contract> extends AsyncDisposable {
     params?: ParamsArgument<Pattern>[0],
     options?: RoomHandleOptions<State>,
   ): RoomHandle<C['rooms'][Pattern], State>
+  /** Watches who is in a room, and enters it; needs no `room` beside it. */
+  presence<Pattern extends RoomPattern<C>>(
+    pattern: Pattern,
+    params?: ParamsArgument<Pattern>[0],
+  ): PresenceHandle<C['rooms'][Pattern]>
   /** Messages for the connected user, on all devices. */
   user(): RoomHandle<UserRoom<C>>
   /**
@@ -156,21 +170,31 @@ class Client {
     params?: Readonly<Record<string, unknown>>,
     options: RoomHandleOptions<unknown> = {},
   ) {
-    const name = formatRoom(pattern, params)
-    if (name === undefined) {
-      throw new RealtimeClientError('REALTIME_ERR_UNKNOWN_ROOM', `room '${pattern}': a parameter is missing`)
+    return this.#hold(nameOf(pattern, params), options)
+  }
+
+  presence(pattern: string, params?: Readonly<Record<string, unknown>>) {
+    const name = PRESENCE_PREFIX + nameOf(pattern, params)
+    const getState = async () => {
+      const roster = await this.#ask(['who', name])
+      return { state: (roster as { members: unknown }).members, position: roster as Position }
     }
-    return this.#hold(name, options)
+    const handle = this.#hold(name, { getState })
+    return new ClientPresence(handle, this.#rooms.get(name) as ClientRoom)
   }
 
   user() {
     return this.#hold(USER_ROOM, {})
   }
 
-  async call(method: string, input: unknown, options: CallOptions = {}): Promise<unknown> {
+  call(method: string, input: unknown, options: CallOptions = {}): Promise<unknown> {
+    return this.#ask(['call', method, input ?? null], options)
+  }
+
+  async #ask(message: readonly [string, ...unknown[]], options: CallOptions = {}): Promise<unknown> {
     this.#start()
     const timeout = parseDuration(options.timeout) ?? 10_000
-    return await this.#requests.call(this.#link, ['call', method, input ?? null], timeout, options.signal)
+    return await this.#requests.call(this.#link, message, timeout, options.signal)
   }
 
   async close(): Promise<void> {
@@ -223,8 +247,9 @@ class Client {
       },
       room,
     )
-    const { position } = room
-    return position ? [id, room.name, position.epoch, position.offset] : [id, room.name]
+    const { name, position, present } = room
+    if (present !== undefined) return [id, name, position?.epoch, position?.offset, present]
+    return position ? [id, name, position.epoch, position.offset] : [id, name]
   }
 
   #unsubscribed(room: ClientRoom, link: Link, error: RealtimeClientError): void {
@@ -237,7 +262,10 @@ class Client {
         },
         backoff(2, this.#pauses),
       )
-    } else if (link === this.#link) room.denied(error.remoteCode ?? '')
+    } else if (link === this.#link) {
+      room.denied(error.remoteCode ?? '')
+      this.#requests.denied(room)
+    }
   }
 
   #start(): void {
@@ -247,7 +275,7 @@ class Client {
     }
     this.#sleep = onWake({
       wake: () => this.#woken(),
-      hide: () => this.#link?.close(CLOSE.goingAway, 'page hidden'),
+      hide: () => this.#link?.close(CLOSE.pageHidden, 'page hidden'),
     })
     this.#setStatus('connecting')
     void this.#open()
@@ -474,4 +502,10 @@ class Client {
     this.#status = status
     this.#statuses.emit(status)
   }
+}
+
+function nameOf(pattern: string, params: Readonly<Record<string, unknown>> | undefined): string {
+  const name = formatRoom(pattern, params)
+  if (name !== undefined) return name
+  throw new RealtimeClientError('REALTIME_ERR_UNKNOWN_ROOM', `room '${pattern}': a parameter is missing`)
 }

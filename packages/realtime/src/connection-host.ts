@@ -1,9 +1,10 @@
 import type { Connection } from './connection.ts'
+import type { NodePresence } from './node-presence.ts'
 import type { Hold } from './node-rooms.ts'
 import type { AuthenticateAttempt, AuthorizeRule, Identity, ResolvedLimits } from './options.ts'
 import type { Position } from './protocol.ts'
 import type { PublishOptions } from './room-publisher.ts'
-import type { RoomAddress } from './room-registry.ts'
+import type { FoundRoom, RoomAddress } from './room-registry.ts'
 
 /** What the handler of a method knows about its caller. */
 export interface CallContext<Who extends Identity = Identity> {
@@ -30,9 +31,8 @@ export interface ConnectionHost<Who extends Identity> {
   /** False when the user has too many connections. */
   admit(connection: Connection<Who>, userId: string): boolean
   left(connection: Connection<Who>): void
-  match(
-    room: string,
-  ): { readonly address: RoomAddress; readonly params: Readonly<Record<string, string>> } | undefined
+  readonly presence: NodePresence
+  match(room: string): FoundRoom | undefined
   userRoom(userId: string): RoomAddress
   rule(pattern: string): AuthorizeRule<never, never> | undefined
   hold(address: RoomAddress, wire: string): Hold

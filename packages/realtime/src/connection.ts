@@ -1,47 +1,43 @@
 import { randomBytes } from 'node:crypto'
+import { setMaxListeners } from 'node:events'
 import type { IncomingMessage } from 'node:http'
-import type { Duplex } from 'node:stream'
 import { raceDeadline } from '@cays/core/abort'
-import type { WebSocket } from 'ws'
-import { type Access, askAccess, mayPublish, momentOf } from './access.ts'
+import { momentOf } from './access.ts'
+import { ConnectionCalls } from './connection-calls.ts'
 import type { ConnectionHost } from './connection-host.ts'
+import { ConnectionRooms, tooSlow } from './connection-rooms.ts'
 import { RealtimeError } from './errors.ts'
 import { encodeFrame } from './frame.ts'
 import type { Member, Subscription } from './node-room.ts'
-import type { Hold } from './node-rooms.ts'
 import type { Identity } from './options.ts'
-import {
-  CLOSE,
-  type ClientMessage,
-  parseClientMessage,
-  type SubscribeRequest,
-  USER_ROOM,
-  type Welcome,
-} from './protocol.ts'
-import type { RoomAddress } from './room-registry.ts'
+import { CLOSE, type ClientMessage, parseClientMessage, type Welcome } from './protocol.ts'
 import type { Taker } from './token-bucket.ts'
-
-// Its identity tells one request for a room from a later one.
-interface Joining {
-  readonly joined?: undefined
-}
-
-interface Joined {
-  readonly address: RoomAddress
-  readonly hold: Hold
-  readonly access: Access
-  readonly subscription: Subscription
-}
-
-type Place = Joining | { readonly joined: Joined }
 
 type Phase = 'waiting' | 'authenticating' | 'ready' | 'closed'
 
 const MAX_MESSAGES_PER_FRAME = 512
-const MAX_CALLS = 64
 const MAX_REFUSED = 1_000
 // Replies may exceed the budget of room messages by this much before the socket is given up.
 const REPLY_ALLOWANCE = 1_048_576
+
+/** What reads frames from a client and does the closing: a `WebSocket` of `ws`, or an event stream. */
+export interface ConnectionSocket {
+  readonly readyState: number
+  readonly OPEN: number
+  on(event: 'message', listener: (data: Buffer, binary: boolean) => void): unknown
+  on(event: 'error', listener: (error: Error) => void): unknown
+  on(event: 'close', listener: (code: number) => void): unknown
+  close(code: number, reason: string): void
+  terminate(): void
+}
+
+/** What carries encoded frames to a client. */
+export interface ConnectionStream {
+  readonly writableLength: number
+  readonly writableNeedDrain: boolean
+  write(frame: Buffer): unknown
+  on(event: 'drain', listener: () => void): unknown
+}
 
 /**
  * One socket: reads what its client says and never throws because of it, keeps its rooms, and bounds what
@@ -54,12 +50,12 @@ export class Connection<Who extends Identity = Identity> implements Member {
   readonly id: string = randomBytes(9).toString('base64url')
   readonly address: string
   readonly #host: ConnectionHost<Who>
-  readonly #socket: WebSocket
-  readonly #stream: Duplex
+  readonly #socket: ConnectionSocket
+  readonly #stream: ConnectionStream
   readonly #controller = new AbortController()
   readonly #inbound: Taker
-  readonly #rooms = new Map<string, Place>()
-  readonly #calls = new Map<number, AbortController>()
+  readonly #rooms: ConnectionRooms<Who>
+  readonly #calls: ConnectionCalls<Who>
   readonly #stalled = new Set<Subscription>()
   #request: IncomingMessage | undefined
   #who: Who | undefined
@@ -70,17 +66,32 @@ export class Connection<Who extends Identity = Identity> implements Member {
   #refused = 0
   #advised = false
 
-  constructor(host: ConnectionHost<Who>, socket: WebSocket, stream: Duplex, request: IncomingMessage) {
+  constructor(
+    host: ConnectionHost<Who>,
+    socket: ConnectionSocket,
+    stream: ConnectionStream,
+    request: IncomingMessage,
+  ) {
     this.#host = host
     this.#socket = socket
     this.#stream = stream
     this.#request = request
     this.address = request.socket.remoteAddress ?? ''
     this.#inbound = host.limits.inbound()
-    socket.on('message', (data, binary) => this.#received(data as Buffer, binary))
+    // One for each room that is being joined.
+    setMaxListeners(0, this.#controller.signal)
+    this.#rooms = new ConnectionRooms({
+      host,
+      member: this,
+      signal: this.#controller.signal,
+      who: () => this.#who,
+      reply: (message) => this.#reply(message),
+    })
+    this.#calls = new ConnectionCalls((method, input, context) => host.call(method, input, context))
+    socket.on('message', (data, binary) => this.#received(data, binary))
     // ws closes with the right code by itself after a protocol error.
     socket.on('error', () => {})
-    socket.on('close', () => this.#closed())
+    socket.on('close', (code) => this.#closed(code))
     stream.on('drain', () => this.#drained())
   }
 
@@ -116,13 +127,14 @@ export class Connection<Who extends Identity = Identity> implements Member {
   close(code: number, reason = ''): void {
     if (this.#phase === 'closed') return
     this.#socket.close(code, reason)
-    this.#leave()
+    // Who is thrown out is gone; anybody else may be back in a moment.
+    this.#leave(code !== CLOSE.kicked)
   }
 
   /** Ends the socket at once. */
   terminate(): void {
     this.#socket.terminate()
-    this.#leave()
+    this.#leave(true)
   }
 
   /** Asks the client to move to another node after `delay`, and at the latest by `deadline`, in milliseconds. */
@@ -144,16 +156,8 @@ export class Connection<Who extends Identity = Identity> implements Member {
       this.terminate()
     } else if (now >= this.#expiresAt) this.close(CLOSE.tokenExpired, 'token expired')
     else {
-      this.#expireRooms(now)
+      this.#rooms.expire(now)
       if (silent > heartbeat && !this.backlogged(16)) this.write(PING)
-    }
-  }
-
-  #expireRooms(now: number): void {
-    for (const [name, { joined }] of this.#rooms) {
-      if (!joined || now < joined.access.expiresAt) continue
-      this.#leaveRoom(name)
-      this.#reply(['unsubscribed', name, 'expired'])
     }
   }
 
@@ -207,16 +211,18 @@ export class Connection<Who extends Identity = Identity> implements Member {
   async #dispatch(message: Exclude<ClientMessage, { type: 'hello' | 'ping' | 'pong' }>): Promise<void> {
     switch (message.type) {
       case 'sub':
-        return await this.#subscribe(message)
+        return await this.#rooms.subscribe(message)
       case 'unsub':
-        this.#leaveRoom(message.room)
+        this.#rooms.leave(message.room)
         return this.#reply(['ok', message.id, null])
       case 'pub':
-        return await this.#publish(message)
+        return await this.#rooms.publish(message)
+      case 'who':
+        return await this.#rooms.who(message.id, message.room)
       case 'call':
         return await this.#call(message.id, message.method, message.input)
       case 'cancel':
-        this.#calls.get(message.id)?.abort()
+        this.#calls.cancel(message.id)
         return
       case 'refresh':
         return await this.#refresh(message.id, message.token)
@@ -263,7 +269,7 @@ export class Connection<Who extends Identity = Identity> implements Member {
     this.#phase = 'ready'
     this.#reply(['welcome', message.id, this.#welcome()])
     for (const request of message.rooms) {
-      this.#subscribe(request).catch((error: unknown) => this.#fail(request.id, error))
+      this.#rooms.subscribe(request).catch((error: unknown) => this.#fail(request.id, error))
     }
   }
 
@@ -273,7 +279,7 @@ export class Connection<Who extends Identity = Identity> implements Member {
     const { handshakeTimeout } = this.#host.limits
     const signal = this.#controller.signal
     const work = Promise.resolve(this.#host.authenticate({ token, request, info: this.#info, signal }))
-    return await raceDeadline(work, handshakeTimeout, timeout, signal)
+    return await raceDeadline(work, handshakeTimeout, tooSlow, signal)
   }
 
   #welcome(): Welcome {
@@ -304,126 +310,18 @@ export class Connection<Who extends Identity = Identity> implements Member {
     this.#reply(['ok', id, expiresIn === undefined ? {} : { expiresIn }])
   }
 
-  async #subscribe({ id, room, position }: SubscribeRequest): Promise<void> {
-    if (this.#rooms.has(room)) return this.#error(id, 'already_subscribed', false)
-    if (this.#rooms.size >= this.#host.limits.rooms) return this.#error(id, 'too_many_rooms', false)
-    // Taken before anything is awaited, so that the limit and the check above hold.
-    const place: Joining = {}
-    this.#rooms.set(room, place)
-    const wanted = () => this.#phase === 'ready' && this.#rooms.get(room) === place
-    let joined: Joined | undefined
-    try {
-      joined = await this.#join(id, room, position, wanted)
-    } finally {
-      if (wanted()) {
-        if (joined) this.#rooms.set(room, { joined })
-        else this.#rooms.delete(room)
-      } else if (joined) this.#giveBack(joined)
-    }
-  }
-
-  async #join(
-    id: number,
-    room: string,
-    position: SubscribeRequest['position'],
-    wanted: () => boolean,
-  ): Promise<Joined | undefined> {
-    const found = this.#find(room)
-    const access = found && (await this.#access(found, room))
-    if (!found || !access) {
-      this.#error(id, 'forbidden', false)
-      return undefined
-    }
-    if (!wanted()) return undefined
-    const { address } = found
-    const hold = this.#host.hold(address, room)
-    let late = false
-    const attached = hold.room.attach(
-      this,
-      position,
-      (epoch, offset, recovered) => this.#reply(['subscribed', id, room, epoch, offset, recovered]),
-      () => !late && wanted(),
-    )
-    try {
-      const { signal } = this.#controller
-      const subscription = await raceDeadline(attached, this.#host.limits.handshakeTimeout, timeout, signal)
-      if (subscription) return { address, hold, access, subscription }
-      hold[Symbol.dispose]()
-      return undefined
-    } catch (error) {
-      late = true
-      attached
-        .then((subscription) => subscription && hold.room.detach(subscription))
-        .catch(() => {})
-        .finally(() => hold[Symbol.dispose]())
-      throw error
-    }
-  }
-
-  async #access(
-    found: { readonly address: RoomAddress; readonly params: Readonly<Record<string, string>> },
-    room: string,
-  ): Promise<Access | undefined> {
-    if (room === USER_ROOM) return { publish: false, expiresAt: Number.POSITIVE_INFINITY }
-    const { signal } = this.#controller
-    const rule = this.#host.rule(found.address.pattern)
-    const asked = askAccess(rule, this.#who, found.params, room, signal)
-    try {
-      return await raceDeadline(asked, this.#host.limits.handshakeTimeout, timeout, signal)
-    } catch (error) {
-      if (error instanceof RealtimeError) throw error
-      this.#host.failed('authorize', error)
-      throw new RealtimeError('REALTIME_ERR_UNAVAILABLE', 'authorization is not available', { cause: error })
-    }
-  }
-
-  #find(room: string) {
-    if (room !== USER_ROOM) return this.#host.match(room)
-    return this.#who && { address: this.#host.userRoom(this.#who.userId), params: {} }
-  }
-
-  async #publish(message: ClientMessage & { type: 'pub' }): Promise<void> {
-    const { id, room, event, data, key } = message
-    const joined = this.#rooms.get(room)?.joined
-    if (!joined) return this.#error(id, 'not_subscribed', false)
-    if (!mayPublish(joined.access, event)) return this.#error(id, 'forbidden', false)
-    // A key of one user must not swallow another's message.
-    const idempotencyKey = key === undefined ? undefined : `${key}:${this.#who?.userId}`
-    const { epoch, offset } = await this.#host.publish(joined.address, event, data, {
-      ...(idempotencyKey !== undefined && { idempotencyKey: idempotencyKey.slice(0, 256) }),
-      signal: this.#controller.signal,
-    })
-    this.#reply(['ok', id, offset === 0 ? null : { epoch, offset }])
-  }
-
   async #call(id: number, method: string, input: unknown): Promise<void> {
     const who = this.#who
     if (!who) return
-    if (this.#calls.size >= MAX_CALLS || this.#calls.has(id)) return this.#error(id, 'busy', true)
-    const controller = new AbortController()
-    this.#calls.set(id, controller)
-    try {
-      const result = await this.#host.call(method, input, {
-        who,
-        connection: this.id,
-        signal: controller.signal,
-      })
-      if (!controller.signal.aborted) this.#reply(['ok', id, result ?? null])
-    } catch (error) {
-      if (!controller.signal.aborted) throw error
-    } finally {
-      this.#calls.delete(id)
-    }
+    const caller = { who, connection: this.id }
+    const taken = await this.#calls.run(id, method, input, caller, (message) => this.#reply(message))
+    if (!taken) this.#reply(['err', id, 'busy', 'busy', true, 0])
   }
 
   #fail(id: number, error: unknown): void {
     if (this.#phase !== 'ready') return
     const told = this.#host.tell(error)
     this.#reply(['err', id, told.code, told.message, told.retryable, 0])
-  }
-
-  #error(id: number, code: string, retryable: boolean): void {
-    this.#reply(['err', id, code, code.replaceAll('_', ' '), retryable, 0])
   }
 
   #reply(message: readonly unknown[]): void {
@@ -438,18 +336,6 @@ export class Connection<Who extends Identity = Identity> implements Member {
     this.write(encodeFrame(JSON.stringify(message)))
   }
 
-  #leaveRoom(name: string): void {
-    const joined = this.#rooms.get(name)?.joined
-    this.#rooms.delete(name)
-    if (joined) this.#giveBack(joined)
-  }
-
-  #giveBack({ hold, subscription }: Joined): void {
-    hold.room.detach(subscription)
-    this.#stalled.delete(subscription)
-    hold[Symbol.dispose]()
-  }
-
   #drained(): void {
     if (this.#stalled.size === 0) return
     const stalled = [...this.#stalled]
@@ -457,27 +343,23 @@ export class Connection<Who extends Identity = Identity> implements Member {
     for (const subscription of stalled) subscription.room.pump(subscription)
   }
 
-  #closed(): void {
-    this.#leave()
+  #closed(code: number): void {
+    // 1000 is the client's goodbye; after anything else it may be back in a moment.
+    this.#leave(code !== CLOSE.normal)
     this.#host.left(this)
   }
 
   // Gives everything back; the socket itself may still be closing.
-  #leave(): void {
+  #leave(broken: boolean): void {
     if (this.#phase === 'closed') return
     this.#phase = 'closed'
     this.#request = undefined
     this.#controller.abort(new RealtimeError('REALTIME_ERR_CLOSED', 'the connection was closed'))
-    for (const call of this.#calls.values()) call.abort(this.#controller.signal.reason)
-    this.#calls.clear()
-    for (const name of [...this.#rooms.keys()]) this.#leaveRoom(name)
+    this.#calls.close(this.#controller.signal.reason)
+    this.#rooms.leaveAll(broken)
     this.#stalled.clear()
   }
 }
 
 const PING = encodeFrame('["ping"]')
 const PONG = encodeFrame('["pong"]')
-
-function timeout(): RealtimeError {
-  return new RealtimeError('REALTIME_ERR_UNAVAILABLE', 'the server was too slow to answer; try again')
-}

@@ -39,6 +39,8 @@ export interface HistoryOptions {
 export interface RoomContract {
   readonly events: Readonly<Record<string, EventContract>>
   readonly history?: HistoryOptions
+  /** What those in the room show of themselves. */
+  readonly presence?: Schema
 }
 
 /** What a method takes and answers. */
@@ -109,6 +111,15 @@ export type EventOutput<R, E> = R extends RoomContract
     ? InferOutput<SchemaOf<R['events'][E]>>
     : never
   : never
+
+/** What somebody in a room shows of themselves, before validation. */
+export type PresenceInput<R> = R extends { readonly presence: infer S extends Schema }
+  ? InferInput<S>
+  : unknown
+/** The same as others see it. */
+export type PresenceOutput<R> = R extends { readonly presence: infer S extends Schema }
+  ? InferOutput<S>
+  : unknown
 
 export type MethodName<C extends Contract> = keyof NonNullable<C['rpc']> & string
 type Method<C extends Contract, M> = M extends keyof NonNullable<C['rpc']> ? NonNullable<C['rpc']>[M] : never

@@ -1,19 +1,19 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
-import type { Duplex } from 'node:stream'
 import { delay, raceAbort } from '@cays/core/abort'
 import { Events } from '@cays/core/events'
 import { Lifecycle } from '@cays/core/lifecycle'
-import type { WebSocket } from 'ws'
-import type { Broker } from './broker.ts'
-import { Connection } from './connection.ts'
+import type { Broker, BrokerEvents } from './broker.ts'
+import { Connection, type ConnectionSocket, type ConnectionStream } from './connection.ts'
 import type { ConnectionHost } from './connection-host.ts'
 import { Connections } from './connections.ts'
 import type { Contract } from './contract.ts'
 import { guarded } from './create-publisher.ts'
 import { RealtimeError } from './errors.ts'
+import { EventStreams } from './event-streams.ts'
 import { memoryBroker } from './memory-broker.ts'
 import { Methods } from './methods.ts'
+import { NodePresence } from './node-presence.ts'
 import { NodeRooms } from './node-rooms.ts'
 import {
   checkPattern,
@@ -22,8 +22,9 @@ import {
   type RealtimeOptions,
   resolveBase,
   resolveLimits,
+  resolvePresence,
 } from './options.ts'
-import { CLOSE } from './protocol.ts'
+import { CLOSE, PRESENCE_PREFIX } from './protocol.ts'
 import { PublishQueue } from './publish-queue.ts'
 import type { DrainOptions, Realtime, RealtimeEvents } from './realtime-types.ts'
 import { redisBroker } from './redis-broker.ts'
@@ -37,6 +38,7 @@ const SERVER_OPTIONS = [
   'authenticate',
   'authorize',
   'limits',
+  'presence',
   'heartbeat',
   'checkInterval',
 ] as const
@@ -99,6 +101,10 @@ export function createRealtime<C extends Contract = Contract, Who extends Identi
   const events = new Events<RealtimeEvents>()
   const registry = new RoomRegistry(options.contract, base, reader, [...rules.keys()])
   const rooms = new NodeRooms({ instance: base.name, checkInterval, linger: 10_000 })
+  const brokerEvents: BrokerEvents = {
+    ...rooms.events,
+    reconnected: () => void presence.assert().catch(() => {}),
+  }
   const { redis } = options
   const broker: Broker = redis
     ? redisBroker({
@@ -106,10 +112,15 @@ export function createRealtime<C extends Contract = Contract, Who extends Identi
         prefix: base.prefix,
         timeout: base.timeout,
         heartbeat: Math.min(5_000, checkInterval),
-        events: rooms.events,
+        events: brokerEvents,
       })
-    : memoryBroker(rooms.events)
+    : memoryBroker(brokerEvents)
   rooms.use(broker)
+  const presence = new NodePresence({
+    node,
+    store: broker.presence,
+    ...resolvePresence(options.presence, reader),
+  })
   const publisher = new RoomPublisher(broker, new PublishQueue(broker, { capacity }), base)
   const methods = new Methods(options.contract)
   const connections = new Connections<Who>()
@@ -123,6 +134,7 @@ export function createRealtime<C extends Contract = Contract, Who extends Identi
     node,
     heartbeat,
     limits,
+    presence,
     authenticate,
     admit(connection, userId) {
       if (connections.ofUser(userId).size >= limits.connectionsPerUser) return false
@@ -153,7 +165,7 @@ export function createRealtime<C extends Contract = Contract, Who extends Identi
     CONNECTIONS.publish({ instance: base.name, attributes: {}, value: connections.size })
   }
 
-  function opened(socket: WebSocket, stream: Duplex, request: IncomingMessage): void {
+  function opened(socket: ConnectionSocket, stream: ConnectionStream, request: IncomingMessage): void {
     const connection = new Connection<Who>(host, socket, stream, request)
     connections.add(connection)
     count()
@@ -175,6 +187,17 @@ export function createRealtime<C extends Contract = Contract, Who extends Identi
   })
   void control.room.start(false)
 
+  const streams = new EventStreams({
+    node,
+    origins,
+    payload: limits.payload,
+    inbound: limits.inbound,
+    secret: () => broker.secret(),
+    opened: (stream, request) => opened(stream, stream, request),
+    hold: (inbox, listener) => rooms.hold(inbox.key, '!', inbox.spec, listener),
+    forward: (inbox, frame, key) => publisher.publish(inbox, 'frame', frame, { idempotencyKey: key }),
+  })
+
   // Each heartbeat is looked at in slices, so that many connections do not beat at once.
   let slice = 0
   const sweep = setInterval(
@@ -189,7 +212,9 @@ export function createRealtime<C extends Contract = Contract, Who extends Identi
   sweep.unref()
 
   life.onClose(() => broker.close())
+  life.onClose(() => streams.close())
   life.onClose(() => rooms.close())
+  life.onClose(() => presence.close())
   life.onClose(() => clearInterval(sweep))
   life.onClose(() => draining?.abort())
   life.onClose(async () => {
@@ -238,6 +263,7 @@ export function createRealtime<C extends Contract = Contract, Who extends Identi
         },
       }
     },
+    eventStream: (request, response) => streams.handle(request, response),
     room: (pattern, ...[params]) => guarded(publisher.bind(registry.address(pattern, params)), life),
     user: (id) => ({
       publish: guarded<never>(publisher.bind(registry.user(id)), life).publish,
@@ -247,6 +273,12 @@ export function createRealtime<C extends Contract = Contract, Who extends Identi
           await publisher.publish(CONTROL, 'disconnect', order, signal ? { signal } : {})
         }),
     }),
+    presence: (pattern, ...[params]) =>
+      life.run(async () => {
+        const { key } = registry.address(pattern, params)
+        const { members } = await presence.roster(PRESENCE_PREFIX + key)
+        return members.map(([userId, data]) => ({ userId, data: JSON.parse(data) as never }))
+      }),
     rpc: (method, handler) => methods.register(method, handler as never),
     on: (name, listener) => events.on(name, listener),
     health() {

@@ -30,6 +30,10 @@ export const REALTIME_ERRORS = {
     meaning: 'The message, room name or idempotency key is over its limit. Send less, or raise the limit.',
     retryable: false,
   },
+  REALTIME_ERR_FORBIDDEN: {
+    meaning: "The room's rule in `authorize` does not allow it. Grant it there, if it should be allowed.",
+    retryable: false,
+  },
   REALTIME_ERR_UNAVAILABLE: {
     meaning:
       'Redis did not answer in time; the publish may or may not have been stored. Repeat it with the same idempotencyKey: it is stored at most once.',

@@ -35,3 +35,22 @@ export function encodeFrames(messages: readonly string[]): Buffer {
   const [only] = frames
   return frames.length === 1 && only ? only : Buffer.concat(frames)
 }
+
+/** The texts of frames that {@link encodeFrame} made. */
+export function decodeFrames(frames: Buffer): readonly string[] {
+  const texts: string[] = []
+  for (let at = 0; at < frames.length; ) {
+    let length = frames[at + 1] ?? 0
+    at += 2
+    if (length === 126) {
+      length = frames.readUInt16BE(at)
+      at += 2
+    } else if (length === 127) {
+      length = frames.readUInt32BE(at) * 2 ** 32 + frames.readUInt32BE(at + 4)
+      at += 8
+    }
+    texts.push(frames.toString('utf8', at, at + length))
+    at += length
+  }
+  return texts
+}

@@ -29,9 +29,10 @@ export type {
   Grant,
   Identity,
   LimitOptions,
+  PresenceOptions,
   RealtimeOptions,
 } from './options.ts'
-export type { Position } from './protocol.ts'
+export type { Position, PresenceMember } from './protocol.ts'
 export type {
   DisconnectOptions,
   DrainOptions,

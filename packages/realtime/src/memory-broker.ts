@@ -1,5 +1,6 @@
 import type { Append, Broker, BrokerEvents, BrokerHealth, EpochEnd, HistorySpec, Slice } from './broker.ts'
-import { newEpoch } from './new-epoch.ts'
+import { memoryPresence } from './memory-presence.ts'
+import { newEpoch, newSecret } from './new-epoch.ts'
 import type { Position } from './protocol.ts'
 
 interface MemoryRoom {
@@ -21,6 +22,7 @@ export function memoryBroker(events: BrokerEvents | undefined): Broker {
   const rooms = new Map<string, MemoryRoom>()
   const subscribed = new Set<string>()
   const lives = new Map<string, HistorySpec>()
+  const secret = newSecret()
   const timer = setInterval(sweep, SWEEP)
   timer.unref()
 
@@ -56,7 +58,25 @@ export function memoryBroker(events: BrokerEvents | undefined): Broker {
     return { offset, fresh: true }
   }
 
+  // What was appended from `first` on: trims what is too old, tells what is new.
+  function tell(name: string, room: MemoryRoom, spec: HistorySpec, first: number, texts: string[]): void {
+    room.texts.splice(0, Math.max(0, room.texts.length - spec.size))
+    room.touched = Date.now()
+    if (texts.length === 0) return
+    queueMicrotask(() => {
+      if (subscribed.has(name)) events?.batch(name, room.epoch, first, texts)
+    })
+  }
+
   return {
+    presence: memoryPresence((name, spec, texts) => {
+      const room = roomOf(name, spec)
+      const first = room.top + 1
+      room.top += texts.length
+      room.texts.push(...texts)
+      tell(name, room, spec, first, [...texts])
+      return { epoch: room.epoch, offset: room.top }
+    }),
     async append(name, spec, items): Promise<readonly Position[]> {
       const room = roomOf(name, spec)
       const now = Date.now()
@@ -67,13 +87,7 @@ export function memoryBroker(events: BrokerEvents | undefined): Broker {
         if (appended.fresh) fresh.push(item.text)
         return { epoch: room.epoch, offset: appended.offset }
       })
-      room.texts.splice(0, Math.max(0, room.texts.length - spec.size))
-      room.touched = now
-      if (fresh.length > 0) {
-        queueMicrotask(() => {
-          if (subscribed.has(name)) events?.batch(name, room.epoch, first, fresh)
-        })
-      }
+      tell(name, room, spec, first, fresh)
       return positions
     },
     async send(name, text) {
@@ -94,6 +108,7 @@ export function memoryBroker(events: BrokerEvents | undefined): Broker {
       const texts = room.texts.slice(first - oldest)
       return { epoch: room.epoch, top: room.top, previous: room.previous, first, texts }
     },
+    secret: async () => secret,
     health: (): BrokerHealth => ({ kind: 'memory', commands: 'up', subscriber: 'up', epochGuard: true }),
     async close() {
       clearInterval(timer)

@@ -4,3 +4,8 @@ import { randomBytes } from 'node:crypto'
 export function newEpoch(): string {
   return randomBytes(9).toString('base64url')
 }
+
+/** 256 random bits that nobody can guess. */
+export function newSecret(): string {
+  return randomBytes(32).toString('base64url')
+}

@@ -43,7 +43,7 @@ export class NodeRooms {
   }
 
   /** What the broker calls; give it to the broker, then the broker to {@link use}. */
-  readonly events: BrokerEvents = {
+  readonly events: Omit<BrokerEvents, 'reconnected'> = {
     batch: (room, epoch, first, texts) => this.#entries.get(room)?.room.receive(epoch, first, texts),
     ephemeral: (room, text) => this.#entries.get(room)?.room.receiveEphemeral(text),
     resumed: (rooms) => {

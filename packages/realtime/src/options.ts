@@ -32,6 +32,8 @@ export interface Grant {
   readonly subscribe?: boolean
   /** Events a client may publish itself; `true` for all. @default none */
   readonly publish?: boolean | readonly string[]
+  /** Whether a client may see who is in the room and be seen itself; `'watch'` for seeing alone. @default false */
+  readonly presence?: boolean | 'watch'
   /** When the right to the room ends. A Date or Unix milliseconds. */
   readonly expiresAt?: Date | number
 }
@@ -77,6 +79,14 @@ export interface LimitOptions {
   readonly publishes?: number
 }
 
+/** When somebody counts as gone. */
+export interface PresenceOptions {
+  /** How long a user whose connection broke is still there: longer than a reconnect takes. @default '10s' */
+  readonly grace?: Duration
+  /** How long a node that was killed is believed; its users are gone at most four thirds of it later. @default '6s' */
+  readonly lease?: Duration
+}
+
 export interface BaseOptions<C extends Contract> {
   readonly contract?: C
   /**
@@ -108,6 +118,7 @@ export interface RealtimeOptions<C extends Contract, Who extends Identity> exten
   readonly authenticate: (attempt: AuthenticateAttempt) => Who | null | Promise<Who | null>
   readonly authorize: Authorize<C, Who>
   readonly limits?: LimitOptions
+  readonly presence?: PresenceOptions
   /** How often either side of a connection proves that it is there. @default '25s' */
   readonly heartbeat?: Duration
   /** How often a node looks for messages its Redis subscription lost without a trace. @default '10s' */
@@ -192,6 +203,14 @@ export function checkPattern(pattern: string, reader: OptionReader): void {
     reader.fail(
       `a room pattern must begin with a letter or digit, without spaces or %: '${pattern.slice(0, 40)}'`,
     )
+  }
+}
+
+export function resolvePresence(presence: PresenceOptions = {}, reader: OptionReader) {
+  reader.known(presence, ['grace', 'lease'], 'presence')
+  return {
+    grace: reader.duration('presence.grace', presence.grace, 10_000, { min: 0 }),
+    lease: reader.duration('presence.lease', presence.lease, 6_000, { min: 300 }),
   }
 }
 

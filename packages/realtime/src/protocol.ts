@@ -10,10 +10,14 @@ export const SUBPROTOCOL = 'rt1.json'
 /** The wire name of the room that belongs to the connected user. */
 export const USER_ROOM = '~'
 
+/** What the name of a room's presence room begins with. */
+export const PRESENCE_PREFIX = '@'
+
 /** Close codes; the client stops at the terminal ones and reconnects after all others. */
 export const CLOSE = {
   normal: 1000,
   goingAway: 1001,
+  abnormal: 1006,
   policy: 1008,
   tooBig: 1009,
   restart: 1012,
@@ -23,6 +27,7 @@ export const CLOSE = {
   tokenExpired: 4002,
   internal: 4003,
   stateLost: 4004,
+  pageHidden: 4005,
   badProtocol: 4500,
   unauthorized: 4501,
   forbidden: 4502,
@@ -44,11 +49,19 @@ export interface Position {
   readonly offset: number
 }
 
+/** A user in a room, with what they show of themselves. */
+export interface PresenceMember<Data = unknown> {
+  readonly userId: string
+  readonly data: Data
+}
+
 /** One room a client asks for: its request id, the room, and where it stands, if it was there before. */
 export interface SubscribeRequest {
   readonly id: number
   readonly room: string
   readonly position?: Position
+  /** In a presence room: enter with it. */
+  readonly data?: unknown
 }
 
 export type ClientMessage =
@@ -60,6 +73,7 @@ export type ClientMessage =
       readonly rooms: readonly SubscribeRequest[]
     }
   | ({ readonly type: 'sub' } & SubscribeRequest)
+  | { readonly type: 'who'; readonly id: number; readonly room: string }
   | { readonly type: 'unsub'; readonly id: number; readonly room: string }
   | {
       readonly type: 'pub'
@@ -115,10 +129,11 @@ export function parseClientMessage(text: string): ClientMessage | undefined {
       return rooms && { type, id, token: third, info: fourth ?? null, rooms }
     }
     case 'sub': {
-      const request = parseSubscribe([id, third, fourth, fifth])
+      const request = parseSubscribe([id, third, fourth, fifth, sixth])
       return request && { type, ...request }
     }
     case 'unsub':
+    case 'who':
       return isName(third) ? { type, id, room: third } : undefined
     case 'pub': {
       if (!isName(third) || !isName(fourth)) return undefined
@@ -150,11 +165,12 @@ function parseRooms(value: unknown): readonly SubscribeRequest[] | undefined {
 }
 
 function parseSubscribe(item: readonly unknown[]): SubscribeRequest | undefined {
-  const [id, room, epoch, offset] = item
+  const [id, room, epoch, offset, data] = item
   if (!isId(id) || !isName(room)) return undefined
-  if (epoch === undefined || epoch === null) return { id, room }
+  const entering = data === undefined || data === null ? {} : { data }
+  if (epoch === undefined || epoch === null) return { id, room, ...entering }
   if (typeof epoch !== 'string' || epoch.length > 64 || !isId(offset)) return undefined
-  return { id, room, position: { epoch, offset } }
+  return { id, room, position: { epoch, offset }, ...entering }
 }
 
 function isId(value: unknown): value is number {

@@ -1,12 +1,20 @@
-import type { Server as HttpServer } from 'node:http'
+import type { Server as HttpServer, IncomingMessage, ServerResponse } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
 import type { Duration } from '@cays/core/duration'
 import type { EventSource } from '@cays/core/events'
 import type { BrokerHealth } from './broker.ts'
 import type { CallContext } from './connection-host.ts'
-import type { Contract, MethodInput, MethodName, MethodResult, RoomPattern } from './contract.ts'
+import type {
+  Contract,
+  MethodInput,
+  MethodName,
+  MethodResult,
+  PresenceOutput,
+  RoomPattern,
+} from './contract.ts'
 import type { PublishingUser } from './create-publisher.ts'
 import type { Identity } from './options.ts'
+import type { PresenceMember } from './protocol.ts'
 import type { ParamsArgument, PublishingRoom } from './room-publisher.ts'
 
 /** What `on` reports. */
@@ -61,6 +69,11 @@ export interface Realtime<C extends Contract, Who extends Identity>
     AsyncDisposable {
   /** Takes the WebSocket upgrades of one path; dispose to stop taking them. `path` is `/rt` by default. */
   attach(server: HttpServer | HttpsServer, options?: { readonly path?: string }): Disposable
+  /**
+   * Answers the requests of clients that use `@cays/realtime/client/sse`: mount it for POST on one path, before
+   * anything that reads bodies (`app.post('/rt', realtime.eventStream)`). Any node may get any request.
+   */
+  eventStream(request: IncomingMessage, response: ServerResponse): Promise<void>
   /** A room to publish to. Throws when the contract has no such pattern or a parameter is missing. */
   room<Pattern extends RoomPattern<C>>(
     pattern: Pattern,
@@ -68,6 +81,14 @@ export interface Realtime<C extends Contract, Who extends Identity>
   ): PublishingRoom<C['rooms'][Pattern]>
   /** All devices of one user. */
   user(id: string): RealtimeUser<C>
+  /**
+   * Who is in a room now, on all nodes; each user once, however many connections they have. One read of
+   * Redis. Those of a node that was killed are still there until its lease has run out.
+   */
+  presence<Pattern extends RoomPattern<C>>(
+    pattern: Pattern,
+    ...params: ParamsArgument<Pattern>
+  ): Promise<readonly PresenceMember<PresenceOutput<C['rooms'][Pattern]>>[]>
   /**
    * Answers a method clients call. At most one handler per method. What it throws reaches the client as
    * `internal` without details, unless it carries a string `code` and `expose: true`.

@@ -1,13 +1,12 @@
-import { delay } from '@cays/core/abort'
-import type { RedisScript } from '@cays/core/redis-script'
 import type { Append, Broker, BrokerEvents, BrokerHealth, EpochEnd, HistorySpec, Slice } from './broker.ts'
 import { ClusterSubscriber } from './cluster-subscriber.ts'
-import { RealtimeError } from './errors.ts'
-import { newEpoch } from './new-epoch.ts'
+import { newEpoch, newSecret } from './new-epoch.ts'
 import type { Position } from './protocol.ts'
-import { failureOf, ownConnection, type RedisClient } from './redis-client.ts'
-import { keySpace, type RoomKeys } from './redis-keys.ts'
-import { appendScript, READ_SCRIPT } from './redis-scripts.ts'
+import { failureOf, type RedisClient } from './redis-client.ts'
+import { RedisCommands, refused, unavailable } from './redis-commands.ts'
+import { keySpace } from './redis-keys.ts'
+import { RedisPresence } from './redis-presence.ts'
+import { appendScript, READ_SCRIPT, SECRET_SCRIPT } from './redis-scripts.ts'
 import { RedisSubscriber } from './redis-subscriber.ts'
 
 export interface RedisBrokerOptions {
@@ -29,29 +28,28 @@ export function redisBroker(options: RedisBrokerOptions): Broker {
 }
 
 class RedisBroker implements Broker {
-  readonly #options: RedisBrokerOptions
+  readonly presence: RedisPresence
   readonly #space
-  readonly #commands: RedisClient
+  readonly #commands: RedisCommands
   readonly #subscriber: RedisSubscriber | ClusterSubscriber | undefined
   readonly #publishCommand: 'PUBLISH' | 'SPUBLISH'
-  // The append script of the server behind each hash tag; one entry serves all tags without a cluster.
-  readonly #scripts = new Map<string, RedisScript>()
-  readonly #timer: NodeJS.Timeout
-  #runId = ''
-  #epochGuard = true
-  #closed = false
 
   constructor(options: RedisBrokerOptions) {
-    this.#options = options
+    const { redis, heartbeat, timeout, events } = options
     this.#space = keySpace(options.prefix)
-    this.#publishCommand = options.redis.isCluster ? 'SPUBLISH' : 'PUBLISH'
-    this.#commands = ownConnection(options.redis, 'commands')
-    const { events } = options
+    this.#publishCommand = redis.isCluster ? 'SPUBLISH' : 'PUBLISH'
+    this.#commands = new RedisCommands({
+      redis,
+      timeout,
+      heartbeat,
+      ...(events && { reconnected: () => events.reconnected() }),
+    })
+    this.presence = new RedisPresence(this.#commands, this.#space, this.#publishCommand)
     if (events) {
-      const Subscriber = options.redis.isCluster ? ClusterSubscriber : RedisSubscriber
+      const Subscriber = redis.isCluster ? ClusterSubscriber : RedisSubscriber
       this.#subscriber = new Subscriber({
-        client: options.redis,
-        heartbeat: options.heartbeat,
+        client: redis,
+        heartbeat,
         message: (channel, message) => this.#received(events, channel, message),
         resumed: (channels) => {
           const rooms = channels.map((channel) => this.#space.roomOf(channel))
@@ -59,31 +57,30 @@ class RedisBroker implements Broker {
         },
       })
     }
-    this.#timer = setInterval(() => void this.#check(), options.heartbeat)
-    this.#timer.unref()
   }
 
   async append(room: string, spec: HistorySpec, items: readonly Append[]): Promise<readonly Position[]> {
     const keys = this.#space.keys(room)
     const names = [keys.meta, keys.stream, ...items.map((item) => keys.idempotency(item.key))]
-    const reply = await this.#retry(async () => {
-      const { script, verify } = await this.#scriptFor(keys)
-      const args = [verify ? '1' : '0', keys.channel, this.#publishCommand, spec.size, spec.ttl, newEpoch()]
-      for (const item of items) args.push(item.text, item.window)
-      if (!verify) return await this.#commands.evalsha(script.sha, names.length, ...names, ...args)
-      const result = await this.#commands.eval(script.lua, names.length, ...names, ...args)
-      this.#scripts.set(this.#scriptKey(keys), script)
-      return result
-    }, keys)
+    const messages = items.flatMap((item) => [item.text, item.window])
+    const reply = await this.#commands.runGuarded(appendScript, keys, names, () => [
+      keys.channel,
+      this.#publishCommand,
+      spec.size,
+      spec.ttl,
+      newEpoch(),
+      ...messages,
+    ])
     return positionsOf(reply)
   }
 
   async send(room: string, text: string): Promise<void> {
     const { channel } = this.#space.keys(room)
+    const { client } = this.#commands
     const message = EPHEMERAL + text
     try {
-      if (this.#publishCommand === 'PUBLISH') await this.#commands.publish(channel, message)
-      else await this.#commands.spublish(channel, message)
+      if (this.#publishCommand === 'PUBLISH') await client.publish(channel, message)
+      else await client.spublish(channel, message)
     } catch (error) {
       if (failureOf(error) === 'refused') throw refused(error)
       throw unavailable(error)
@@ -99,75 +96,34 @@ class RedisBroker implements Broker {
   }
 
   async read(room: string, spec: HistorySpec, after: number | undefined): Promise<Slice> {
-    const keys = this.#space.keys(room)
-    const reply = await this.#retry(
-      () =>
-        READ_SCRIPT.run(
-          this.#commands,
-          [keys.meta, keys.stream],
-          [after ?? '', Math.max(spec.size, 1_000), spec.ttl, newEpoch(), this.#runId],
-        ),
-      keys,
-    )
+    const { meta, stream } = this.#space.keys(room)
+    const most = Math.max(spec.size, 1_000)
+    const reply = await this.#commands.run(READ_SCRIPT, [meta, stream], () => [
+      after ?? '',
+      most,
+      spec.ttl,
+      newEpoch(),
+      this.#commands.runId,
+    ])
     return sliceOf(reply)
+  }
+
+  async secret(): Promise<string> {
+    return String(await this.#commands.run(SECRET_SCRIPT, [this.#space.secret], () => [newSecret()]))
   }
 
   health(): BrokerHealth {
     return {
       kind: 'redis',
-      commands: this.#commands.status === 'ready' ? 'up' : 'down',
+      commands: this.#commands.up ? 'up' : 'down',
       subscriber: !this.#subscriber || this.#subscriber.up ? 'up' : 'down',
-      epochGuard: this.#epochGuard,
+      epochGuard: this.#commands.epochGuard,
     }
   }
 
   async close(): Promise<void> {
-    this.#closed = true
-    clearInterval(this.#timer)
     this.#subscriber?.close()
-    this.#commands.disconnect()
-  }
-
-  // A command is repeated with the same idempotency keys until its time is over, so that a lost answer
-  // cannot double a message.
-  async #retry<T>(command: () => Promise<T>, keys: RoomKeys): Promise<T> {
-    const deadline = Date.now() + this.#options.timeout
-    for (let attempt = 0; ; attempt++) {
-      const left = deadline - Date.now()
-      try {
-        return await withTimeout(command(), Math.max(1, left))
-      } catch (error) {
-        const failure = failureOf(error)
-        if (failure === 'refused') throw refused(error)
-        if (failure === 'no-script') this.#scripts.delete(this.#scriptKey(keys))
-        if (this.#closed || Date.now() >= deadline) throw unavailable(error)
-        if (failure === 'unavailable')
-          await delay(Math.min(250, 10 * 2 ** attempt) * (0.5 + Math.random() / 2))
-      }
-    }
-  }
-
-  #scriptKey(keys: RoomKeys): string {
-    return this.#options.redis.isCluster ? keys.tag : ''
-  }
-
-  async #scriptFor(keys: RoomKeys): Promise<{ script: RedisScript; verify: boolean }> {
-    const known = this.#scripts.get(this.#scriptKey(keys))
-    if (known) return { script: known, verify: false }
-    return { script: appendScript(await this.#learnRunId(keys)), verify: true }
-  }
-
-  // Asked through a script, so that a cluster answers from the server that holds the key.
-  async #learnRunId(keys: RoomKeys): Promise<string> {
-    try {
-      const info = await this.#commands.eval("return redis.call('INFO', 'server')", 1, keys.meta)
-      this.#runId = /run_id:([0-9a-f]+)/.exec(String(info))?.[1] ?? ''
-    } catch (error) {
-      if (failureOf(error) !== 'refused') throw error
-      this.#runId = ''
-    }
-    this.#epochGuard = this.#runId !== ''
-    return this.#runId
+    this.#commands.close()
   }
 
   #received(events: BrokerEvents, channel: string, message: string): void {
@@ -181,28 +137,6 @@ class RedisBroker implements Broker {
     const space = head.indexOf(' ')
     const first = Number(head.slice(space + 1))
     if (space > 0 && Number.isSafeInteger(first)) events.batch(room, head.slice(0, space), first, texts)
-  }
-
-  // Finds a command connection that is silently dead.
-  async #check(): Promise<void> {
-    if (this.#commands.status !== 'ready' || this.#options.redis.isCluster) return
-    try {
-      await withTimeout(this.#commands.ping(), this.#options.heartbeat)
-    } catch {
-      if (!this.#closed) this.#commands.disconnect(true)
-    }
-  }
-}
-
-async function withTimeout<T>(promise: Promise<T>, milliseconds: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error('no answer from Redis in time')), milliseconds)
-  })
-  try {
-    return await Promise.race([promise, timeout])
-  } finally {
-    clearTimeout(timer)
   }
 }
 
@@ -226,16 +160,4 @@ function epochEndsOf(text: string): readonly EpochEnd[] {
     const colon = end.lastIndexOf(':')
     return { epoch: end.slice(0, colon), top: Number(end.slice(colon + 1)) }
   })
-}
-
-function unavailable(cause: unknown): RealtimeError {
-  return new RealtimeError(
-    'REALTIME_ERR_UNAVAILABLE',
-    'Redis did not answer in time; repeat the call with the same idempotencyKey',
-    { cause },
-  )
-}
-
-function refused(cause: unknown): RealtimeError {
-  return new RealtimeError('REALTIME_ERR_REFUSED', 'Redis refused the command; see cause', { cause })
 }

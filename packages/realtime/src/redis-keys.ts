@@ -8,6 +8,10 @@ export interface RoomKeys {
   readonly meta: string
   readonly stream: string
   readonly channel: string
+  /** Who is in the room, when it is a presence room. */
+  readonly members: string
+  /** The rooms of this part of the keyspace that a node has members in. */
+  nodeRooms(node: string): string
   /** Keys of one slot share it. */
   readonly tag: string
   /** Key that remembers an idempotency key. */
@@ -18,6 +22,12 @@ export interface RoomKeys {
 export interface KeySpace {
   keys(room: string): RoomKeys
   roomOf(channel: string): string | undefined
+  /** The leases of all nodes. */
+  readonly leases: string
+  /** What all nodes share. */
+  readonly secret: string
+  /** Every {@link RoomKeys.nodeRooms} of a node. */
+  nodeRooms(node: string): readonly string[]
 }
 
 /**
@@ -28,6 +38,9 @@ export function keySpace(prefix: string): KeySpace {
   const tags = balancedTags()
   const channelOf = new RegExp(`^${prefix.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}:\\{[^}]*\\}:c:([\\s\\S]*)$`)
   return {
+    leases: `${prefix}:{${tags[0]}}:n`,
+    secret: `${prefix}:{${tags[0]}}:k`,
+    nodeRooms: (node) => tags.map((tag) => `${prefix}:{${tag}}:l:${node}`),
     keys(room) {
       const tag = `{${tags[partitionOf(room)]}}`
       const at = `${prefix}:${tag}`
@@ -36,6 +49,8 @@ export function keySpace(prefix: string): KeySpace {
         meta: `${at}:m:${room}`,
         stream: `${at}:s:${room}`,
         channel: `${at}:c:${room}`,
+        members: `${at}:p:${room}`,
+        nodeRooms: (node) => `${at}:l:${node}`,
         idempotency: (key) => `${at}:i:${room}:${key}`,
       }
     },

@@ -20,7 +20,23 @@ import { type RedisScript, redisScript } from '@cays/core/redis-script'
  * Returns the epoch and each message's offset, or "epoch:offset" for a repeated key.
  */
 export function appendScript(runId: string): RedisScript {
-  return redisScript(`local run = '${runId}'
+  return redisScript(`${opening(runId)}
+for i = 7, #ARGV, 2 do
+  local key = KEYS[(i - 1) / 2]
+  if redis.call('SET', key, epoch .. ':' .. (top + 1), 'PX', ARGV[i + 1], 'NX') then
+    store(ARGV[i])
+    reply[#reply + 1] = top
+  else
+    reply[#reply + 1] = redis.call('GET', key)
+  end
+end
+${CLOSING}`)
+}
+
+// What every script that writes into a room begins with: the proof, the epoch, and `store(text)`.
+// KEYS[1..2]: meta, stream. ARGV[1..6] as documented at appendScript.
+function opening(runId: string): string {
+  return `local run = '${runId}'
 if ARGV[1] == '1' and run ~= '' and not string.find(redis.call('INFO', 'server'), 'run_id:' .. run, 1, true) then
   return redis.error_reply('RUNID mismatch')
 end
@@ -40,26 +56,127 @@ elseif run ~= '' and m[3] ~= run then
   redis.call('HSET', meta, 'e', epoch, 'r', run, 'p', table.concat(ends, ','))
 end
 local first, texts, reply = top + 1, {}, { epoch }
-for i = 7, #ARGV, 2 do
-  local key = KEYS[(i - 1) / 2]
-  local offset = top + 1
-  if redis.call('SET', key, epoch .. ':' .. offset, 'PX', ARGV[i + 1], 'NX') then
-    redis.call('XADD', stream, 'MAXLEN', size, offset .. '-0', 'd', ARGV[i])
-    top = offset
-    texts[#texts + 1] = ARGV[i]
-    reply[#reply + 1] = offset
-  else
-    reply[#reply + 1] = redis.call('GET', key)
-  end
-end
-redis.call('HSET', meta, 'o', top)
+local function store(text)
+  top = top + 1
+  redis.call('XADD', stream, 'MAXLEN', size, top .. '-0', 'd', text)
+  texts[#texts + 1] = text
+end`
+}
+
+// Ends such a script: the position, the lives of the keys, and the news to all nodes.
+const CLOSING = `redis.call('HSET', meta, 'o', top)
 redis.call('PEXPIRE', stream, ttl)
 redis.call('PEXPIRE', meta, math.max(86400000, 2 * ttl))
 if #texts > 0 then
   redis.call(ARGV[3], ARGV[2], epoch .. ' ' .. first .. '\\n' .. table.concat(texts, '\\n'))
 end
-return reply`)
+return reply`
+
+/**
+ * Changes who is in a room, and tells it as messages of the presence room: `join`, `update`, `leave`.
+ *
+ * Invariants:
+ * 1. Members are users: the hash holds for each the nodes they are on and their data, as "node,node\ndata".
+ *    `join` is stored when the first node is added and `leave` when the last one is removed, never else.
+ * 2. Every change may be repeated: what is so already changes nothing and tells nothing.
+ * 3. The set of a node names all rooms it has members in, so that any node can clean up after it.
+ *
+ * KEYS: meta, stream, members, rooms of the node. ARGV: as above up to epoch, then node, room, '1' when the node
+ * has nobody left there, then per change kind, user and data (both JSON). Kinds: e enter or update; a assert
+ * anew, which leaves the data of a present member alone; l leave; x all of the node's members leave.
+ */
+export function presenceScript(runId: string): RedisScript {
+  return redisScript(`${opening(runId)}
+local members, list, node = KEYS[3], KEYS[4], ARGV[7]
+local function leave(user, value)
+  local at = string.find(value, '\\n', 1, true)
+  local others, found = {}, false
+  for one in string.gmatch(string.sub(value, 1, at - 1), '[^,]+') do
+    if one == node then found = true else others[#others + 1] = one end
+  end
+  if not found then return end
+  if #others > 0 then
+    redis.call('HSET', members, user, table.concat(others, ',') .. string.sub(value, at))
+  else
+    redis.call('HDEL', members, user)
+    store('"leave",{"user":' .. user .. '}')
+  end
+end
+local function enter(user, data, value)
+  local event = '{"user":' .. user .. ',"data":' .. data .. '}'
+  if not value then
+    redis.call('HSET', members, user, node .. '\\n' .. data)
+    return store('"join",' .. event)
+  end
+  local at = string.find(value, '\\n', 1, true)
+  local nodes = string.sub(value, 1, at - 1)
+  local changed = data ~= string.sub(value, at + 1)
+  if not string.find(',' .. nodes .. ',', ',' .. node .. ',', 1, true) then
+    nodes = nodes .. ',' .. node
+  elseif not changed then
+    return
+  end
+  redis.call('HSET', members, user, nodes .. '\\n' .. data)
+  if changed then store('"update",' .. event) end
+end
+for i = 10, #ARGV, 3 do
+  local kind, user = ARGV[i], ARGV[i + 1]
+  if kind == 'x' then
+    local all = redis.call('HGETALL', members)
+    for j = 1, #all, 2 do leave(all[j], all[j + 1]) end
+  else
+    local value = redis.call('HGET', members, user)
+    if kind == 'l' then
+      if value then leave(user, value) end
+    else
+      redis.call('SADD', list, ARGV[8])
+      local kept = kind == 'a' and value
+      enter(user, kept and string.sub(value, string.find(value, '\\n', 1, true) + 1) or ARGV[i + 2], value)
+    end
+  end
+end
+if ARGV[9] == '1' then redis.call('SREM', list, ARGV[8]) end
+${CLOSING}`)
 }
+
+/**
+ * Reads who is in a room, with the position of the presence room at that moment.
+ *
+ * KEYS: meta, stream, members. ARGV: epoch to open, run id. Returns epoch, top, then user and value in turn.
+ */
+export const ROSTER_SCRIPT: RedisScript = redisScript(`local m = redis.call('HMGET', KEYS[1], 'e', 'o')
+if not m[1] then
+  redis.call('DEL', KEYS[2])
+  redis.call('HSET', KEYS[1], 'e', ARGV[1], 'o', 0, 'r', ARGV[2])
+  redis.call('PEXPIRE', KEYS[1], 86400000)
+  m = { ARGV[1], '0' }
+end
+return { m[1], tonumber(m[2]), redis.call('HGETALL', KEYS[3]) }`)
+
+/**
+ * Renews the lease of a node, unless it has run out: then its name is spent, and whoever comes next cleans
+ * up after it.
+ *
+ * KEYS: leases, scored by their end. ARGV: node, length in milliseconds.
+ * Returns 'renewed', 'new' or 'expired', and the nodes whose lease has run out.
+ */
+export const LEASE_SCRIPT: RedisScript = redisScript(`local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local ends = redis.call('ZSCORE', KEYS[1], ARGV[1])
+local state = 'new'
+if ends then state = tonumber(ends) > now and 'renewed' or 'expired' end
+if state ~= 'expired' then redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1]) end
+return { state, redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 16) }`)
+
+/** KEYS: leases. ARGV: node. */
+export const UNLEASE_SCRIPT: RedisScript = redisScript(`return redis.call('ZREM', KEYS[1], ARGV[1])`)
+
+/** KEYS: secret. ARGV: one to agree on, if there is none. */
+export const SECRET_SCRIPT: RedisScript = redisScript(`redis.call('SET', KEYS[1], ARGV[1], 'NX')
+return redis.call('GET', KEYS[1])`)
+
+/** KEYS: rooms of a node. */
+export const NODE_ROOMS_SCRIPT: RedisScript = redisScript(`return redis.call('SMEMBERS', KEYS[1])`)
 
 /**
  * Reads a room's position and what follows an offset, in one step, and opens the room's first epoch when it

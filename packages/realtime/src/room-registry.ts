@@ -2,7 +2,9 @@ import type { OptionReader } from '@cays/core/options'
 import type { HistorySpec } from './broker.ts'
 import { type Contract, isEphemeral, type RoomContract, schemaOf } from './contract.ts'
 import { RealtimeError } from './errors.ts'
+import { PRESENCE_HISTORY } from './node-presence.ts'
 import { historySpec, type ResolvedBase } from './options.ts'
+import { PRESENCE_PREFIX } from './protocol.ts'
 import { formatRoom, type RoomMatcher, roomMatcher } from './room-name.ts'
 
 /** A room as the server names it: where it lives and what may be said in it. */
@@ -21,8 +23,18 @@ export interface EncodedEvent {
   readonly text: string
 }
 
+/** A room a client asked for. */
+export interface FoundRoom {
+  readonly address: RoomAddress
+  readonly params: Readonly<Record<string, string>>
+  /** The room's name; for a presence room, the name of the room it belongs to. */
+  readonly room: string
+  readonly presence: boolean
+}
+
 export const MAX_MESSAGE = 1_048_576
 const MAX_ROOM = 256
+const MAX_PRESENCE = 4_096
 
 /** The rooms an app has, with their history and their events. */
 export class RoomRegistry {
@@ -72,13 +84,15 @@ export class RoomRegistry {
   }
 
   /** The room a client asked for, when some pattern fits. */
-  match(
-    name: string,
-  ): { readonly address: RoomAddress; readonly params: Readonly<Record<string, string>> } | undefined {
-    const matched = this.#matcher.match(name)
+  match(name: string): FoundRoom | undefined {
+    const presence = name.startsWith(PRESENCE_PREFIX)
+    const room = presence ? name.slice(PRESENCE_PREFIX.length) : name
+    const matched = this.#matcher.match(room)
     if (!matched) return undefined
     const { pattern, params } = matched
-    return { address: { key: name, pattern, ...this.#described(pattern) }, params }
+    const described = this.#described(pattern)
+    const spec = presence ? PRESENCE_HISTORY : described.spec
+    return { address: { key: name, pattern, ...described, spec }, params, room, presence }
   }
 
   #described(pattern: string): Pick<RoomAddress, 'spec' | 'contract'> {
@@ -113,6 +127,19 @@ export async function encodeEvent(
     })
   }
   return { ephemeral: isEphemeral(declared), text: textOf(event, result.value) }
+}
+
+/** Checks what somebody shows of themselves in a room, and encodes it. */
+export async function encodePresence(contract: RoomContract | undefined, data: unknown): Promise<string> {
+  const checked = contract?.presence && (await contract.presence['~standard'].validate(data))
+  if (checked?.issues || data === null || data === undefined) {
+    throw new RealtimeError('REALTIME_ERR_INVALID_DATA', "the data does not fit the room's presence schema")
+  }
+  const text = JSON.stringify(checked ? checked.value : data)
+  if (text === undefined || text.length > MAX_PRESENCE) {
+    throw new RealtimeError('REALTIME_ERR_TOO_LARGE', `presence data may have ${MAX_PRESENCE} characters`)
+  }
+  return text
 }
 
 function textOf(event: string, data: unknown): string {

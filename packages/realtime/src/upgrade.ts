@@ -43,9 +43,13 @@ export function attachUpgrade(server: HttpServer | HttpsServer, options: Upgrade
   }
 }
 
+/** True for a request from a page of an origin that is not on the list. */
+export function isForeign({ headers }: IncomingMessage, origins: readonly string[] | 'any'): boolean {
+  return origins !== 'any' && headers.origin !== undefined && !origins.includes(headers.origin)
+}
+
 function refusalOf(request: IncomingMessage, origins: readonly string[] | 'any'): string | undefined {
-  const { origin } = request.headers
-  if (origins !== 'any' && origin !== undefined && !origins.includes(origin)) return '403 Forbidden'
+  if (isForeign(request, origins)) return '403 Forbidden'
   const offered = request.headers['sec-websocket-protocol'] ?? ''
   const supported = offered.split(',').some((protocol) => protocol.trim() === SUBPROTOCOL)
   return supported ? undefined : '400 Bad Request'

@@ -10,10 +10,17 @@ export async function startLocalNode(options: NodeOptions = {}) {
   const realtime = createRealtime({
     origins: 'any',
     authenticate: ({ token }) => (token ? { userId: token } : null),
-    authorize: { 'job:{id}': () => ({ publish: true }), lobby: () => ({ publish: ['chat'] }) },
+    authorize: {
+      'job:{id}': () => ({ publish: true, presence: true }),
+      lobby: () => ({ publish: ['chat'] }),
+    },
     ...(options as object),
   })
-  const server = createServer()
+  let requests = 0
+  const server = createServer((request, response) => {
+    requests++
+    void realtime.eventStream(request, response)
+  })
   const sockets = new Set<Socket>()
   server.on('connection', (socket) => sockets.add(socket))
   realtime.attach(server)
@@ -23,6 +30,8 @@ export async function startLocalNode(options: NodeOptions = {}) {
     realtime,
     sockets,
     port,
+    /** Plain HTTP requests so far. */
+    requests: () => requests,
     url: `ws://127.0.0.1:${port}/rt`,
     async close() {
       await realtime.close()

@@ -1,11 +1,12 @@
 import { Redis } from 'ioredis'
 import { startLocalNode } from './local-node.ts'
 
-const redis = new Redis(process.argv[2] ?? '', { lazyConnect: true })
-const node = await startLocalNode({ redis, checkInterval: 1_000 })
+const [url = '', options = '{}'] = process.argv.slice(2)
+const redis = new Redis(url, { lazyConnect: true })
+const node = await startLocalNode({ redis, checkInterval: 1_000, ...JSON.parse(options) })
 
-process.on('message', async (message: { readonly drain: number }) => {
-  await node.realtime.drain({ over: message.drain })
+process.on('message', async (message: { readonly drain?: number }) => {
+  if (message.drain !== undefined) await node.realtime.drain({ over: message.drain })
   await node.close()
   process.exit(0)
 })

@@ -12,11 +12,17 @@ export interface NodeProcess {
   kill(): Promise<void>
   /** Drains, closes, exits. */
   drain(over: number): Promise<void>
+  /** Closes and exits. */
+  close(): Promise<void>
+  /** SIGSTOP. */
+  freeze(): void
+  /** SIGCONT. */
+  thaw(): void
 }
 
 /** A realtime node in a process of its own. */
-export async function startNodeProcess(redisUrl: string): Promise<NodeProcess> {
-  const child = fork(MAIN, [redisUrl], {
+export async function startNodeProcess(redisUrl: string, options: object = {}): Promise<NodeProcess> {
+  const child = fork(MAIN, [redisUrl, JSON.stringify(options)], {
     execArgv: ['--import', 'tsx', '--conditions=@cays/source'],
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   })
@@ -38,5 +44,11 @@ export async function startNodeProcess(redisUrl: string): Promise<NodeProcess> {
       child.send({ drain: over })
       await exited
     },
+    async close() {
+      child.send({})
+      await exited
+    },
+    freeze: () => void child.kill('SIGSTOP'),
+    thaw: () => void child.kill('SIGCONT'),
   }
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Append, Broker, EpochEnd, HistorySpec } from '../../src/broker.ts'
+import { memoryPresence } from '../../src/memory-presence.ts'
 import { type Member, NodeRoom, type Subscription } from '../../src/node-room.ts'
 import type { Position } from '../../src/protocol.ts'
 import { seededRandom } from '../support/seeded-random.ts'
@@ -59,6 +60,8 @@ class ModelBroker implements Broker {
       texts: offsets.map((o) => this.texts.get(o) ?? ''),
     }
   }
+  readonly presence = memoryPresence(() => ({ epoch: this.epoch, offset: this.top }))
+  secret = async () => ''
   health() {
     return { kind: 'memory', commands: 'up', subscriber: 'up', epochGuard: true } as const
   }

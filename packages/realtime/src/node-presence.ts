@@ -1,0 +1,255 @@
+import { delay } from '@cays/core/abort'
+import { backoff } from '@cays/core/backoff'
+import type { HistorySpec } from './broker.ts'
+import type { PresenceChange, PresenceStore, Roster } from './presence-store.ts'
+
+/*
+ * Who is in which room, as far as this node knows: the users of its own connections.
+ *
+ * Invariants:
+ * 1. The store hears of a user's first seat in a room and of the last one given up, and of nothing between:
+ *    its writes grow with people who come and go, not with connections or time.
+ * 2. A node is believed while its lease runs. Renewing costs one write per node. A lease that ran out spends
+ *    the node's name: the node takes the next one, says everything again under it, and whatever was said
+ *    under the old name is cleaned up, by whoever comes first. So a slow cleaner can never remove somebody
+ *    who is there.
+ * 3. A node judges others only when its own lease has been good for a whole length: after an outage of the
+ *    store, everybody first has the time to come back.
+ * 4. Changes of one room are carried out one batch after the other, and repeated until they are stored.
+ */
+
+export interface NodePresenceOptions {
+  readonly node: string
+  readonly store: PresenceStore
+  /** Milliseconds a node is believed without a sign of life. */
+  readonly lease: number
+  /** Milliseconds a user whose connection broke is still there. */
+  readonly grace: number
+}
+
+/** A user in a room, through one connection. */
+export interface Seat {
+  /** Resolves when the store knows. */
+  readonly stored: Promise<void>
+  update(data: string): Promise<void>
+  /** Given up at once, or, when the connection broke, after the grace; once. */
+  leave(broken: boolean): void
+}
+
+interface Member {
+  seats: number
+  data: string
+  grace: NodeJS.Timeout | undefined
+}
+
+interface LocalRoom {
+  readonly members: Map<string, Member>
+  readonly changed: Map<string, PresenceChange['kind']>
+  storing: Promise<void> | undefined
+  roster: Promise<Roster> | undefined
+  nextRoster: Promise<Roster> | undefined
+}
+
+/** How much of the comings and goings a client that comes back can be told one by one. */
+export const PRESENCE_HISTORY: HistorySpec = { size: 500, ttl: 300_000 }
+
+export class NodePresence {
+  readonly #options: NodePresenceOptions
+  readonly #rooms = new Map<string, LocalRoom>()
+  readonly #controller = new AbortController()
+  #incarnation = 0
+  #leased: Promise<void> | undefined
+  #judgesFrom = Number.POSITIVE_INFINITY
+  #beating: Promise<void> | undefined
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(options: NodePresenceOptions) {
+    this.#options = options
+  }
+
+  get #id(): string {
+    return `${this.#options.node}.${this.#incarnation}`
+  }
+
+  /** Puts a user into a room. */
+  sit(room: string, user: string, data: string): Seat {
+    const local = this.#local(room)
+    let member = local.members.get(user)
+    if (!member) {
+      member = { seats: 0, data, grace: undefined }
+      local.members.set(user, member)
+      local.changed.set(user, 'enter')
+    }
+    clearTimeout(member.grace)
+    const seated = member
+    seated.seats++
+    let left = false
+    const update = (next: string) => {
+      if (seated.data !== next && !left) {
+        seated.data = next
+        local.changed.set(user, 'enter')
+      }
+      return this.#store(room, local)
+    }
+    return {
+      stored: update(data),
+      update,
+      leave: (broken) => {
+        if (left) return
+        left = true
+        if (--seated.seats > 0) return
+        const gone = () => {
+          local.members.delete(user)
+          local.changed.set(user, 'leave')
+          void this.#store(room, local).catch(() => {})
+        }
+        if (!broken) gone()
+        else if (!this.#controller.signal.aborted)
+          seated.grace = setTimeout(gone, this.#options.grace).unref()
+      },
+    }
+  }
+
+  /** Who is in a room, on all nodes, as of a moment after this call; callers of one moment share one read. */
+  async roster(room: string): Promise<Roster> {
+    await this.#lease()
+    const local = this.#local(room)
+    if (!local.roster) {
+      local.roster = this.#options.store.roster(room, PRESENCE_HISTORY).finally(() => {
+        local.roster = undefined
+        this.#forget(room, local)
+      })
+      return await local.roster
+    }
+    local.nextRoster ??= local.roster
+      .catch(() => {})
+      .then(() => {
+        local.nextRoster = undefined
+        return this.roster(room)
+      })
+    return await local.nextRoster
+  }
+
+  /** Says again who is there, because the store may have forgotten. */
+  async assert(): Promise<void> {
+    for (const [room, local] of this.#rooms) {
+      for (const user of local.members.keys()) {
+        if (!local.changed.has(user)) local.changed.set(user, 'assert')
+      }
+      await this.#store(room, local)
+    }
+  }
+
+  /** Everybody of this node leaves now. */
+  async close(): Promise<void> {
+    if (this.#controller.signal.aborted) return
+    this.#controller.abort()
+    clearInterval(this.#timer)
+    const storing = [...this.#rooms.values()].map((local) => {
+      for (const { grace } of local.members.values()) clearTimeout(grace)
+      return local.storing
+    })
+    await Promise.allSettled([...storing, this.#beating])
+    this.#rooms.clear()
+    // A store that is away cannot be told; the lease then ends by itself.
+    if (this.#leased) await this.#options.store.bury(this.#id, PRESENCE_HISTORY).catch(() => {})
+  }
+
+  #local(room: string): LocalRoom {
+    let local = this.#rooms.get(room)
+    if (!local) {
+      local = {
+        members: new Map(),
+        changed: new Map(),
+        storing: undefined,
+        roster: undefined,
+        nextRoster: undefined,
+      }
+      this.#rooms.set(room, local)
+    }
+    return local
+  }
+
+  #forget(room: string, local: LocalRoom): void {
+    if (local.members.size + local.changed.size === 0 && !local.storing && !local.roster) {
+      this.#rooms.delete(room)
+    }
+  }
+
+  #store(room: string, local: LocalRoom): Promise<void> {
+    if (local.changed.size === 0) return local.storing ?? Promise.resolve()
+    local.storing ??= this.#runStore(room, local).finally(() => {
+      local.storing = undefined
+      this.#forget(room, local)
+    })
+    return local.storing
+  }
+
+  async #runStore(room: string, local: LocalRoom): Promise<void> {
+    const { signal } = this.#controller
+    for (let attempt = 0; local.changed.size > 0; ) {
+      signal.throwIfAborted()
+      try {
+        await this.#lease()
+        const changes = changesOf(local)
+        local.changed.clear()
+        try {
+          const last = local.members.size === 0
+          await this.#options.store.change(room, PRESENCE_HISTORY, this.#id, changes, last)
+        } catch (error) {
+          for (const { kind, user } of changes) if (!local.changed.has(user)) local.changed.set(user, kind)
+          throw error
+        }
+      } catch {
+        await delay(backoff(attempt++, { base: 100, cap: 2_000 }), { signal, unref: true })
+      }
+    }
+  }
+
+  // The lease comes before the first member: nobody could clean up after a node without one.
+  #lease(): Promise<void> {
+    this.#leased ??= this.#begin().catch((error: unknown) => {
+      this.#leased = undefined
+      throw error
+    })
+    return this.#leased
+  }
+
+  async #begin(): Promise<void> {
+    const { store, lease } = this.#options
+    await store.renew(this.#id, lease)
+    this.#judgesFrom = Date.now() + lease
+    this.#timer = setInterval(() => {
+      this.#beating ??= this.#beat()
+        // The store is away: the next beat tries again.
+        .catch(() => {})
+        .finally(() => {
+          this.#beating = undefined
+        })
+    }, lease / 3)
+    this.#timer.unref()
+  }
+
+  async #beat(): Promise<void> {
+    const { store, lease } = this.#options
+    const { state, expired } = await store.renew(this.#id, lease)
+    if (state !== 'renewed') {
+      const spent = this.#id
+      this.#incarnation++
+      await store.renew(this.#id, lease)
+      this.#judgesFrom = Date.now() + lease
+      await this.assert()
+      await store.bury(spent, PRESENCE_HISTORY)
+    } else if (Date.now() >= this.#judgesFrom) {
+      for (const node of expired) await store.bury(node, PRESENCE_HISTORY)
+    }
+  }
+}
+
+function changesOf(local: LocalRoom): readonly PresenceChange[] {
+  return [...local.changed].map(([user, kind]) => {
+    const member = local.members.get(user)
+    if (!member) return { kind: 'leave', user, data: '' }
+    return { kind: kind === 'leave' ? 'enter' : kind, user, data: member.data }
+  })
+}

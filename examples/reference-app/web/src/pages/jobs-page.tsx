@@ -1,6 +1,7 @@
 import { LifeBuoy, Search, SlidersHorizontal, X } from 'lucide-react'
-import { type KeyboardEvent, lazy, Suspense, useEffect, useRef, useState } from 'react'
-import { useNavigation, useSearchParams } from 'react-router'
+import { type KeyboardEvent, lazy, Suspense, useContext, useEffect, useRef, useState } from 'react'
+import { useSearchParams } from 'react-router'
+import { Heading } from '../data/heading.ts'
 import { filterCount, type JobQuery, NO_FILTERS, paramsFrom, queryFrom } from '../data/job-query.ts'
 import { useJobSearch } from '../data/jobs.ts'
 import { button } from '../ui/button.ts'
@@ -79,7 +80,7 @@ export function JobsPage() {
 
 function SearchBox({ value, onChange }: { readonly value: string; readonly onChange: (q: string) => void }) {
   const [text, setText] = useState(value)
-  const leaving = useNavigation().location !== undefined
+  const heading = useContext(Heading)
   const input = useRef<HTMLInputElement>(null)
   const told = useRef(value)
   const tell = useRef(onChange)
@@ -94,14 +95,15 @@ function SearchBox({ value, onChange }: { readonly value: string; readonly onCha
   }, [value])
   useEffect(() => {
     if (text === told.current) return
-    // Whoever clicked a result meanwhile is on the way there: a new address now would call them back.
-    if (leaving) return
+    const here = heading()
     const timer = setTimeout(() => {
+      // Whoever clicked a result meanwhile is on the way there: a new address now would call them back.
+      if (heading() !== here) return
       told.current = text
       tell.current(text)
     }, TYPING_PAUSE)
     return () => clearTimeout(timer)
-  }, [text, leaving])
+  }, [text, heading])
   useEffect(() => {
     // On a phone the keyboard would cover what the page has to show.
     if (matchMedia('(pointer: fine)').matches) input.current?.focus({ preventScroll: true })

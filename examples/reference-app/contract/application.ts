@@ -11,7 +11,7 @@ export const RESUME_MAX_BYTES = 20 * 1024 * 1024
 /** Asks for a ticket to upload a résumé straight to the bucket. */
 export const issueUploadSchema = z.strictObject({
   name: z.string().min(1).max(200),
-  size: z.int().min(1).max(RESUME_MAX_BYTES, 'A résumé may have at most 20 MiB.'),
+  size: z.int().min(1).max(RESUME_MAX_BYTES, 'A résumé may have at most 20 MB.'),
   type: z.literal(RESUME_TYPE, 'A résumé must be a PDF.'),
   sha256: z
     .string()

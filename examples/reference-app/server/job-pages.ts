@@ -5,6 +5,7 @@ import type { JobPage, JobSearch } from '../contract/job.ts'
 import type { Queryable } from './database/queryable.ts'
 import { searchJobs } from './domain/job-search.ts'
 import { type JobWithSimilar, jobWithSimilar } from './domain/jobs.ts'
+import type { RedisGate } from './redis-gate.ts'
 
 /** The pages that everyone looks at, cached in two tiers. */
 export interface JobPages {
@@ -21,11 +22,15 @@ const BOOKMARK = 'harbour:jobs:bookmark'
  * change leaves its bookmark in Redis before it invalidates, and every load continues from the newest one:
  * the router then waits for a replica that has it, or asks the primary.
  */
-export function createJobPages(cache: Cache, db: Router, redis: Redis | undefined): JobPages {
+export function createJobPages(
+  cache: Cache,
+  db: Router,
+  redis: Redis | undefined,
+  gate: RedisGate | undefined,
+): JobPages {
   const reading = async <T>(read: (from: Queryable) => Promise<T>): Promise<T> => {
-    if (!redis) return await read(db)
-    // A client without a connection would keep the command until it has one again.
-    const from = redis.status === 'ready' ? await redis.get(BOOKMARK).catch(() => undefined) : undefined
+    if (!redis || !gate) return await read(db)
+    const from = await gate.ask(() => redis.get(BOOKMARK)).catch(() => undefined)
     // Nobody can say what was changed elsewhere: only the primary certainly knows.
     if (from === undefined) return await read(db.primary)
     return from === null ? await read(db) : await db.session({ from }, () => read(db))
@@ -52,7 +57,7 @@ export function createJobPages(cache: Cache, db: Router, redis: Redis | undefine
     list: (search) => (search.q === undefined ? pages.get(search) : searchJobs(db, search)),
     detail: (id) => details.get(id),
     async changed(id, bookmark) {
-      await redis?.set(BOOKMARK, bookmark, 'PX', 30_000).catch(() => {})
+      if (redis) await gate?.ask(() => redis.set(BOOKMARK, bookmark, 'PX', 30_000)).catch(() => {})
       await Promise.all([pages.clear(), details.invalidate(id)])
     },
   }

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import { createCache } from '@cays/cache'
@@ -15,6 +16,7 @@ import { gracefulShutdown } from './http/shutdown.ts'
 import { createJobPages } from './job-pages.ts'
 import { createLimits } from './limits.ts'
 import { createLive } from './live.ts'
+import { createRedisGate } from './redis-gate.ts'
 import { createResumes } from './resumes.ts'
 import type { Services } from './services.ts'
 import { createActivity } from './status/activity.ts'
@@ -35,7 +37,8 @@ export interface HarbourNode {
 export async function startNode(config: Config): Promise<HarbourNode> {
   const log = pino({ level: config.logLevel, base: { node: config.name } })
   const startedAt = new Date()
-  const redis = config.redisUrl === undefined ? undefined : connectRedis(config.redisUrl, log)
+  const redis = config.redisUrl === undefined ? undefined : await connectRedis(config.redisUrl, log)
+  const gate = redis && createRedisGate(redis)
 
   const names = databaseNames(config)
   const db = createRouter({
@@ -70,7 +73,7 @@ export async function startNode(config: Config): Promise<HarbourNode> {
       memory: process.memoryUsage.rss(),
       cache: activity.cache,
       limiter: activity.limiter,
-      redis: redis ? (redis.status === 'ready' ? 'up' : 'down') : 'none',
+      redis: gate ? (gate.open ? 'up' : 'down') : 'none',
       bucket: resumes.up ? 'up' : 'down',
       databases: db.topology().map(
         (server): DatabaseStatus => ({
@@ -88,8 +91,8 @@ export async function startNode(config: Config): Promise<HarbourNode> {
   const services: Services = {
     config,
     db,
-    jobPages: createJobPages(cache, db, redis),
-    sessions: redis ? redisSessions(redis) : memorySessions(),
+    jobPages: createJobPages(cache, db, redis, gate),
+    sessions: redis && gate ? redisSessions(redis, gate) : memorySessions(),
     passwords: createPasswords(),
     live,
     resumes,
@@ -125,7 +128,8 @@ export async function startNode(config: Config): Promise<HarbourNode> {
   return { port, close }
 }
 
-function connectRedis(url: string, log: Logger): Redis {
+/** Waits a moment for the connection: the first visitors of a node should not meet a shut gate. */
+async function connectRedis(url: string, log: Logger): Promise<Redis> {
   const redis = new Redis(url, {
     // An answer that takes longer than this is of no use to a request that waits for it.
     commandTimeout: 1_000,
@@ -142,6 +146,7 @@ function connectRedis(url: string, log: Logger): Redis {
     if (!up) log.info('Redis is back')
     up = true
   })
+  await once(redis, 'ready', { signal: AbortSignal.timeout(2_000) }).catch(() => {})
   return redis
 }
 

@@ -1,4 +1,11 @@
-import { type CompleteResult, createStorage, defineUpload, r2, type UploadTicket } from '@cays/storage'
+import {
+  type CompleteResult,
+  createStorage,
+  defineUpload,
+  type RefusalReason,
+  r2,
+  type UploadTicket,
+} from '@cays/storage'
 import { type IssueUpload, RESUME_MAX_BYTES, RESUME_TYPE } from '../contract/application.ts'
 import type { Config } from './config.ts'
 import { HttpProblem } from './http/problem.ts'
@@ -7,7 +14,7 @@ import { HttpProblem } from './http/problem.ts'
 export interface Resumes {
   /** A ticket with which this seeker's browser uploads this one file, straight to the bucket. */
   issue(accountId: string, file: IssueUpload): Promise<UploadTicket>
-  /** Proves what arrived; only then the file has a key that may be stored. */
+  /** Proves what arrived; only then the file has a key that may be stored. A refusal's detail is for the visitor. */
   complete(accountId: string, token: string): Promise<CompleteResult>
   /** A link to read the file for five minutes. */
   link(key: string, name: string): string
@@ -23,6 +30,20 @@ const resume = defineUpload({
   maxBytes: RESUME_MAX_BYTES,
   expiresIn: '10m',
 })
+
+const ACCEPTED = `A résumé is a PDF of up to ${RESUME_MAX_BYTES / 2 ** 20} MB.`
+const AGAIN = 'Please add the file again.'
+/** What was wrong and what to do, for the person who chose the file. */
+const REFUSALS: Readonly<Record<RefusalReason, string>> = {
+  type: `This kind of file cannot be read as a résumé. ${ACCEPTED}`,
+  content: `This file is called a PDF, but it is something else inside. Save it as a PDF and add it again. ${ACCEPTED}`,
+  size: `What arrived is not as large as the file you chose. ${AGAIN} ${ACCEPTED}`,
+  missing: `The file has not arrived, or only a part of it. ${AGAIN}`,
+  checksum: `The file was damaged on its way. ${AGAIN}`,
+  expired: `Too much time passed between the upload and your application. ${AGAIN}`,
+  ticket: `This upload is not yours, or not for a résumé. ${AGAIN}`,
+  inspection: `The file did not pass our check. ${ACCEPTED}`,
+}
 
 const PROBE_EVERY = 2_000
 
@@ -53,10 +74,13 @@ export function createResumes(config: Config): Resumes {
   return {
     async issue(accountId, file) {
       const issued = await storage.uploads.issue(resume, { subject: accountId, ...file })
-      if (!issued.ok) throw new HttpProblem('refused', { detail: issued.detail })
+      if (!issued.ok) throw new HttpProblem('refused', { detail: REFUSALS[issued.reason] })
       return issued.ticket
     },
-    complete: (accountId, token) => storage.uploads.complete(resume, { token, subject: accountId }),
+    async complete(accountId, token) {
+      const done = await storage.uploads.complete(resume, { token, subject: accountId })
+      return done.ok ? done : { ...done, detail: REFUSALS[done.reason] }
+    },
     link: (key, name) => bucket.signedUrl(key, { expiresIn: '5m', download: name }),
     get up() {
       return up

@@ -1,13 +1,11 @@
-import { raceDeadline } from '@cays/core/abort'
 import { redisScript } from '@cays/core/redis-script'
 import type { Redis } from 'ioredis'
 import { LRUCache } from 'lru-cache'
 import { HttpProblem } from '../http/problem.ts'
+import type { RedisGate } from '../redis-gate.ts'
 import { SESSION_LIFETIME, SESSIONS_PER_ACCOUNT, type Session, type Sessions } from './sessions.ts'
 import { newToken, tokenHash } from './token.ts'
 
-/** How long Redis may think about one session. */
-const TIMEOUT = 500
 /** For how long a session seen before is believed while Redis cannot be asked. */
 const OUTAGE_GRACE = 10 * 60_000
 /** `lastSeenAt` is written at most this often. */
@@ -48,15 +46,18 @@ return 0`)
  * Sessions that every node sees and any node can revoke. While Redis does not answer, sessions this node saw
  * in the last ten minutes go on (a revocation cannot reach it either), and nobody can sign in or out.
  */
-export function redisSessions(redis: Redis): Sessions {
+export function redisSessions(redis: Redis, gate: RedisGate): Sessions {
   const seenHere = new LRUCache<string, Session>({ max: 20_000, ttl: OUTAGE_GRACE })
-  const ask = async <T>(work: Promise<T>): Promise<T> => {
+  const ask = async <T>(send: () => Promise<T>): Promise<T> => {
     try {
-      return await raceDeadline(work, TIMEOUT, () => new Error('Redis did not answer in time'))
+      return await gate.ask(send)
     } catch (cause) {
       throw new HttpProblem(
         'unavailable',
-        { retryAfter: 2, detail: 'Signing in and out is not possible right now.' },
+        {
+          retryAfter: 2,
+          detail: 'We cannot look up who is signed in right now. Looking at jobs works; nothing is lost.',
+        },
         { cause },
       )
     }
@@ -66,7 +67,7 @@ export function redisSessions(redis: Redis): Sessions {
       const token = newToken()
       const now = Date.now()
       const stored: StoredSession = { id: newToken().slice(0, 16), account, createdAt: now, userAgent }
-      await ask(
+      await ask(() =>
         CREATE.run(
           redis,
           [sessionKey(token), accountKey(account.id)],
@@ -80,7 +81,7 @@ export function redisSessions(redis: Redis): Sessions {
       const key = sessionKey(token)
       let session: Session | undefined
       try {
-        session = sessionOf(await ask(redis.hmget(key, 'session', 'seen')))
+        session = sessionOf(await ask(() => redis.hmget(key, 'session', 'seen')))
       } catch (error) {
         const known = seenHere.get(key)
         if (known) return known
@@ -98,14 +99,14 @@ export function redisSessions(redis: Redis): Sessions {
     },
 
     async list(accountId) {
-      const entries = await ask(redis.zrevrange(accountKey(accountId), 0, SESSIONS_PER_ACCOUNT - 1))
+      const entries = await ask(() => redis.zrevrange(accountKey(accountId), 0, SESSIONS_PER_ACCOUNT - 1))
       const keys = entries.map((entry) => entry.slice(entry.indexOf(' ') + 1))
-      const stored = await ask(Promise.all(keys.map((key) => redis.hmget(key, 'session', 'seen'))))
+      const stored = await ask(() => Promise.all(keys.map((key) => redis.hmget(key, 'session', 'seen'))))
       return stored.flatMap((fields) => sessionOf(fields) ?? [])
     },
 
     async revoke(accountId, id) {
-      return (await ask(REVOKE.run(redis, [accountKey(accountId)], [id]))) === 1
+      return (await ask(() => REVOKE.run(redis, [accountKey(accountId)], [id]))) === 1
     },
   }
 }

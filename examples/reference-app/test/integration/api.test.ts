@@ -355,8 +355,38 @@ describe('bad input', () => {
     expect(answer.status).toBe(422)
     expect(await answer.json()).toMatchObject({
       type: '/problems/refused',
-      detail: 'The file is not what its type says.',
+      detail: expect.stringMatching(/^This file is called a PDF, but .* A résumé is a PDF of up to 20 MB\.$/),
     })
+  })
+})
+
+describe('a refused file', () => {
+  it('says in a sentence what was wrong with it and what is accepted', async () => {
+    const { employer, seeker } = await pair()
+    const job = await employer.postJob()
+    const apply = async (uploadToken: string) => {
+      const answer = await seeker.request('POST', `/api/v1/jobs/${job.id}/applications`, {
+        body: { uploadToken, note: '' },
+      })
+      return { status: answer.status, detail: ((await answer.json()) as Problem).detail }
+    }
+    const { token } = await seeker.call<{ readonly token: string }>('POST', '/uploads', {
+      name: 'never-sent.pdf',
+      size: 500,
+      type: 'application/pdf',
+    })
+    expect(await apply(token)).toEqual({
+      status: 422,
+      detail: 'The file has not arrived, or only a part of it. Please add the file again.',
+    })
+    expect(await apply('forged.token')).toEqual({
+      status: 422,
+      detail: 'This upload is not yours, or not for a résumé. Please add the file again.',
+    })
+    const large = await seeker.request('POST', '/api/v1/uploads', {
+      body: { name: 'large.pdf', size: 21 * 2 ** 20, type: 'application/pdf' },
+    })
+    expect(((await large.json()) as Problem).errors?.size).toBe('A résumé may have at most 20 MB.')
   })
 })
 

@@ -351,18 +351,8 @@ async function whyNot(file: File): Promise<string | undefined> {
   return undefined
 }
 
-const REFUSALS: Readonly<Record<string, string>> = {
-  missing: 'The file has not arrived completely. Please add it again.',
-  size: 'What arrived is not the whole file. Please add it again.',
-  type: 'A résumé must be a PDF.',
-  content: 'This is not a PDF inside. Save it as PDF again and add it.',
-  checksum: 'The file was damaged on its way. Please add it again.',
-  expired: 'The upload is too long ago. Please add the file again.',
-  ticket: 'This upload does not belong to you. Please add the file again.',
-}
-
 function refusedFile(error: unknown): string | undefined {
   if (!(error instanceof ApiError) || !error.problem.type.endsWith('/refused')) return undefined
   const { detail, title } = error.problem
-  return REFUSALS[detail ?? ''] ?? detail ?? title
+  return detail ?? title
 }

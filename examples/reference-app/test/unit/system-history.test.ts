@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { NodeStatus, RequestTrace, SystemStatus } from '../../contract/status.ts'
-import { NO_HISTORY, withStatus } from '../../web/src/data/system-history.ts'
+import { effects, NO_HISTORY, withStatus } from '../../web/src/data/system-history.ts'
 
 const trace = (id: string, second: number, status = 200): RequestTrace => ({
   id,
@@ -95,6 +95,26 @@ describe('what the page under the hood has seen', () => {
     )
     expect(databases.map(({ up }) => up)).toEqual([true, false])
     expect(events[0]?.text).toContain('db-2')
+  })
+
+  it('says in one sentence per failure what works and what does not', () => {
+    const databases = (up: boolean, lagMilliseconds: number, primary = true) =>
+      node('node-1').databases.map((database) =>
+        database.role === 'primary' ? { ...database, up: primary } : { ...database, up, lagMilliseconds },
+      )
+    const now = (part: Partial<NodeStatus>) => effects(play(at(1, node('node-1', part))))
+    expect(now({})).toEqual([])
+    expect(now({ redis: 'none' })).toEqual([])
+    for (const [part, thing] of [
+      [{ redis: 'down' }, /^Redis is away: you can .*; new sign-ins and live messages wait\.$/],
+      [{ bucket: 'down' }, /^The bucket is away: résumés cannot .*; everything else works\.$/],
+      [{ databases: databases(false, 0) }, /^db-2 does not answer: everything works/],
+      [{ databases: databases(true, 3_000) }, /^db-2 is late: you see your own changes at once/],
+      [{ databases: databases(true, 0, false) }, /^The primary database is away: you can search and read/],
+      [{ state: 'draining' }, /^node-1 takes no requests/],
+    ] as const) {
+      expect(now(part)).toEqual([expect.stringMatching(thing)])
+    }
   })
 
   it('keeps a bounded past however long the page stays open', () => {

@@ -146,6 +146,45 @@ function sample(before: SystemHistory, status: SystemStatus, databases: readonly
   }
 }
 
+/** What a visitor can and cannot do while something is away, a sentence for each thing; empty when all is well. */
+export function effects({ nodes, databases, redis, bucket }: SystemHistory): readonly string[] {
+  const primary = databases.find(({ role }) => role === 'primary')
+  const replicas = databases.filter(({ role }) => role === 'replica')
+  const down = replicas.filter(({ up }) => !up)
+  const late = replicas.filter(({ up, lagMilliseconds }) => up && (lagMilliseconds ?? 0) > 1_000)
+  const away = nodes.filter(({ state }) => state !== 'ready')
+  return [
+    ...(primary?.up === false
+      ? ['The primary database is away: you can search and read, but not post, apply or sign up.']
+      : []),
+    ...(down.length > 0
+      ? [
+          `${list(down)} ${down.length === 1 ? 'does' : 'do'} not answer: everything works, reads go to the other databases.`,
+        ]
+      : []),
+    ...(late.length > 0
+      ? [
+          `${list(late)} ${late.length === 1 ? 'is' : 'are'} late: you see your own changes at once, other people’s a few seconds later.`,
+        ]
+      : []),
+    ...(redis === 'down'
+      ? [
+          'Redis is away: you can search, read and stay signed in where you were seen; new sign-ins and live messages wait.',
+        ]
+      : []),
+    ...(bucket === 'down'
+      ? ['The bucket is away: résumés cannot be sent or opened; everything else works.']
+      : []),
+    ...(away.length > 0
+      ? [`${list(away)} ${away.length === 1 ? 'takes' : 'take'} no requests: everything works on the others.`]
+      : []),
+  ]
+}
+
+function list(things: readonly { readonly name: string }[]): string {
+  return things.map(({ name }) => name).join(' and ')
+}
+
 let nextEvent = 1
 
 function changes(

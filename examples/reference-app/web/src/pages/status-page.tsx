@@ -13,7 +13,7 @@ import {
 import { useEffect, useState } from 'react'
 import type { DemoAction, DemoActionName, RequestTrace } from '../../../contract/status.ts'
 import { problemFrom } from '../data/api.ts'
-import { NO_HISTORY, type Sample, type SystemHistory, withStatus } from '../data/system-history.ts'
+import { effects, NO_HISTORY, type Sample, type SystemHistory, withStatus } from '../data/system-history.ts'
 import { useDemoAction, useSystemStatus } from '../data/system-status.ts'
 import { toast } from '../data/toasts.ts'
 import { sendTraffic, type TrafficKind } from '../data/traffic.ts'
@@ -73,7 +73,8 @@ function Figures({ history, stale }: { readonly history: SystemHistory; readonly
   return (
     <p className="flex flex-wrap items-center gap-x-4 gap-y-1 text-sm text-soft tabular-nums">
       <span>
-        <strong className="font-semibold text-ink">{count(history.seen)}</strong> requests since you came
+        <strong className="font-semibold text-ink">{count(history.seen)}</strong>{' '}
+        {history.seen === 1 ? 'request' : 'requests'} since you came
       </span>
       <span>
         <strong className={`font-semibold ${history.failed > 0 ? 'text-coral' : 'text-reef'}`}>
@@ -179,9 +180,10 @@ function Events({ history, demo }: { readonly history: SystemHistory; readonly d
   return (
     <section aria-labelledby="events-heading" className="card p-4 sm:p-5">
       <h2 id="events-heading" className="font-semibold">
-        What happened
+        What it means
       </h2>
-      <ol aria-live="polite" className="mt-2 space-y-2.5 text-sm">
+      <Effects history={history} />
+      <ol aria-live="polite" className="mt-3 space-y-2.5 border-t border-line pt-3 text-sm">
         {history.events.length === 0 && (
           <li className="text-soft">
             {demo
@@ -199,6 +201,24 @@ function Events({ history, demo }: { readonly history: SystemHistory; readonly d
         ))}
       </ol>
     </section>
+  )
+}
+
+/** What all this means for a visitor, now. */
+function Effects({ history }: { readonly history: SystemHistory }) {
+  const sentences = effects(history)
+  return (
+    <div role="status" className="mt-2 space-y-2 text-sm">
+      {sentences.length === 0 ? (
+        <p className="rounded-card bg-reef-wash px-3 py-2 text-reef">Now: everything works.</p>
+      ) : (
+        sentences.map((sentence) => (
+          <p key={sentence} className="rounded-card bg-dune-wash px-3 py-2 text-dune">
+            {sentence}
+          </p>
+        ))
+      )}
+    </div>
   )
 }
 

@@ -21,6 +21,8 @@ export interface MapLayout {
 
 const WIDE = 560
 const STORE = 68
+/** A store so narrow that what it says of itself needs two lines. */
+const TALL_STORE = 84
 const NODE = 116
 const GAP = 20
 
@@ -53,6 +55,10 @@ function wide(width: number, nodes: readonly string[], stores: readonly string[]
   return { width, height, boxes, links: linksOf(boxes, nodes, stores, sideways) }
 }
 
+/** Room on a phone's right side for the way past the nodes, and between the first stores for that to the databases. */
+const LANE = 14
+const SHAFT = 28
+
 function tall(
   width: number,
   nodes: readonly string[],
@@ -60,21 +66,49 @@ function tall(
   hasRedis: boolean,
 ): MapLayout {
   const gap = 8
-  const fall = 52
+  const fall = 44
   const boxes: Record<string, Box> = {}
-  const row = (names: readonly string[], y: number, height: number) => {
-    const each = (width - gap * (names.length - 1)) / Math.max(1, names.length)
+  const row = (names: readonly string[], y: number, height: number, room: number, between = gap) => {
+    const each = (room - between * (names.length - 1)) / Math.max(1, names.length)
     names.forEach((name, index) => {
-      boxes[name] = { x: index * (each + gap), y, width: each, height }
+      boxes[name] = { x: index * (each + between), y, width: each, height }
     })
     return y + height
   }
   const others = [...(hasRedis ? ['redis'] : []), 'bucket']
-  let y = row(['browser'], 0, STORE)
-  y = row(nodes, y + fall, NODE)
-  y = row(others, y + fall, STORE)
-  y = row(databases, y + gap + 14, STORE)
-  return { width, height: y, boxes, links: linksOf(boxes, nodes, [...others, ...databases], downwards) }
+  let y = row(['browser'], 0, STORE, width)
+  y = row(nodes, y + fall, NODE, width - LANE)
+  const top = y + fall
+  // Without Redis the bucket stands at the right, and the shaft where Redis would be.
+  y = hasRedis ? row(others, top, STORE, width, SHAFT) : row(['', 'bucket'], top, STORE, width, SHAFT)
+  delete boxes['']
+  const shaft: Shaft = { x: width / 2, top, bottom: y }
+  y = row(databases, y + fall - 10, TALL_STORE, width)
+  return {
+    width,
+    height: y,
+    boxes,
+    links: [
+      ...linksOf(boxes, nodes, others, downwards),
+      ...linksOf(boxes, nodes, databases, through(shaft)).filter(({ from }) => from !== 'browser'),
+    ],
+  }
+}
+
+interface Shaft {
+  readonly x: number
+  readonly top: number
+  readonly bottom: number
+}
+
+/** Down between the stores of the row before, each node a little beside the other. */
+function through({ x, top, bottom }: Shaft): Draw {
+  return (from, to) => {
+    const [x1, y1, x2, y2] = [from.x + from.width / 2, from.y + from.height, to.x + to.width / 2, to.y]
+    const at = x + Math.sign(x1 - x) * 3
+    const [enter, leave] = [(top - y1) / 2, (y2 - bottom) / 2]
+    return `M${x1},${y1} C${x1},${y1 + enter} ${at},${top - enter} ${at},${top} L${at},${bottom} C${at},${bottom + leave} ${x2},${y2 - leave} ${x2},${y2}`
+  }
 }
 
 type Draw = (from: Box, to: Box) => string
@@ -120,8 +154,8 @@ const downwards: Draw = (from, to) => {
 /** A résumé goes straight to the bucket, past the nodes. */
 function around(from: Box, to: Box, draw: Draw): string {
   if (draw === downwards) {
-    const x = to.x + to.width - 6
-    return `M${from.x + from.width - 18},${from.y + from.height} C${x + 4},${from.y + from.height + 60} ${x + 4},${to.y - 60} ${x - 12},${to.y}`
+    const x = from.x + from.width - LANE / 2
+    return `M${x},${from.y + from.height} L${x},${to.y}`
   }
   const [x1, y1] = [from.x + from.width / 2, from.y + from.height]
   const [x2, y2] = [to.x, to.y + to.height / 2 + 12]

@@ -2,6 +2,7 @@ import { AppWindow, Archive, Cpu, Database, type LucideIcon, Zap } from 'lucide-
 import { type ReactNode, useEffect, useLayoutEffect, useRef, useState } from 'react'
 import type { RequestTrace } from '../../../contract/status.ts'
 import type { KnownNode, SystemHistory } from '../data/system-history.ts'
+import { plural } from './format.ts'
 import { type Box, layoutMap, type MapLayout } from './system-map-layout.ts'
 
 /** How long a part stays lit after a request went through it, in milliseconds. */
@@ -63,7 +64,19 @@ export function SystemMap({ history }: { readonly history: SystemHistory }) {
               title={name}
               state={up ? ((lagMilliseconds ?? 0) > 1_000 ? 'late' : 'up') : 'down'}
             >
-              {!up ? 'Does not answer' : role === 'replica' ? `Replica, ${lag(lagMilliseconds)}` : 'Primary'}
+              {!up ? (
+                'Does not answer'
+              ) : (
+                <>
+                  {role === 'replica' ? 'Replica' : 'Primary'}
+                  {role === 'replica' && (
+                    <span className="max-sm:block">
+                      <span className="max-sm:hidden">, </span>
+                      {lag(lagMilliseconds)}
+                    </span>
+                  )}
+                </>
+              )}
             </Part>
           ))}
           <Part id="bucket" map={map} icon={Archive} title="Bucket" state={bucket}>
@@ -112,7 +125,7 @@ function Part({
         <span className="truncate">{title}</span>
         <span aria-hidden className={`ml-auto size-2 flex-none rounded-full ${DOTS[state]}`} />
       </p>
-      <p className="truncate text-[0.8125rem] text-soft tabular-nums">{children}</p>
+      <p className="text-[0.8125rem] leading-snug text-soft tabular-nums sm:truncate">{children}</p>
     </div>
   )
 }
@@ -139,7 +152,7 @@ function NodePart({ node, map }: { readonly node: KnownNode; readonly map: MapLa
           ? 'Away'
           : state === 'draining'
             ? 'Draining'
-            : `${status.sockets} sockets, ${Math.round(status.memory / 1024 / 1024)} MB`}
+            : `${plural(status.sockets, 'socket')}, ${Math.round(status.memory / 1024 / 1024)} MB`}
       </p>
       <p className="flex gap-1.5 text-[0.8125rem]">
         <span

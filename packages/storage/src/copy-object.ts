@@ -1,6 +1,6 @@
 import { StorageError } from './errors.ts'
+import { partSizeFor } from './part-plan.ts'
 import type { ObjectHead, ObjectHeaders, Provider } from './provider.ts'
-import { partSizeFor } from './put.ts'
 
 const AT_ONCE = 4
 

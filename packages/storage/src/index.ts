@@ -51,7 +51,9 @@ export type {
   IssueResult,
   Refusal,
   RefusalReason,
+  ResumeRequest,
   UploadedObject,
-  Uploads,
+  UploadPart,
   UploadTicket,
-} from './uploads.ts'
+} from './upload-types.ts'
+export type { Uploads } from './uploads.ts'

@@ -67,6 +67,8 @@ export interface StoredPart {
   readonly partNumber: number
   readonly size: number
   readonly etag: string
+  /** Base64, when the part was sent with it and the provider keeps it. */
+  readonly sha256?: string | undefined
 }
 
 export interface OpenUpload {
@@ -98,7 +100,8 @@ export interface Provider {
     conditions: Conditions,
     signal?: AbortSignal,
   ): Promise<{ readonly etag: string }>
-  startMultipart(key: string, headers: ObjectHeaders, signal?: AbortSignal): Promise<string>
+  /** `hashed`: every part will come with its SHA-256. */
+  startMultipart(key: string, headers: ObjectHeaders, signal?: AbortSignal, hashed?: boolean): Promise<string>
   putPart(
     key: string,
     uploadId: string,
@@ -110,7 +113,7 @@ export interface Provider {
   completeMultipart(
     key: string,
     uploadId: string,
-    parts: readonly Pick<StoredPart, 'partNumber' | 'etag'>[],
+    parts: readonly Omit<StoredPart, 'size'>[],
     conditions: Conditions,
     signal?: AbortSignal,
   ): Promise<{ readonly etag: string }>

@@ -2,14 +2,9 @@ import { randomUUID } from 'node:crypto'
 import { raceAbort } from '@cays/core/abort'
 import type { ByteBudget } from './byte-budget.ts'
 import { StorageError, type StorageErrorCode, StorageUsageError } from './errors.ts'
+import { MAX_PARTS, partSizeFor } from './part-plan.ts'
 import type { Conditions, ObjectHeaders, Provider } from './provider.ts'
 import { BlockReader, bytesOf, type Source } from './source.ts'
-
-export const MiB: number = 2 ** 20
-
-/** Parts up to this travel as one request. R2 and S3 take parts from 5 MiB and at most 10,000 of them. */
-export const PART_SIZE: number = 8 * MiB
-const MAX_PARTS = 10_000
 
 export interface PutPlan {
   readonly key: string
@@ -28,12 +23,6 @@ export interface PutPlan {
 export interface PutResult {
   readonly etag: string
   readonly size: number
-}
-
-/** The size of every part but the last, so that the whole fits in 10,000 of them. */
-export function partSizeFor(size: number | undefined): number {
-  if (size === undefined) return PART_SIZE
-  return Math.max(PART_SIZE, Math.ceil(size / MAX_PARTS / MiB) * MiB)
 }
 
 /**

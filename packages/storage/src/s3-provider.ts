@@ -89,8 +89,9 @@ export function s3Provider(settings: S3Settings): Provider {
       return { etag: etagOf(answer.ETag) }
     },
 
-    async startMultipart(Key, headers, signal) {
-      const input = { Bucket, Key, ...headersInput(headers) }
+    async startMultipart(Key, headers, signal, hashed) {
+      const algorithm = hashed && capabilities.verifiesSha256 ? { ChecksumAlgorithm: 'SHA256' as const } : {}
+      const input = { Bucket, Key, ...headersInput(headers), ...algorithm }
       const { UploadId } = await call(
         (options) => client.send(new CreateMultipartUploadCommand(input), options),
         signal,
@@ -111,7 +112,12 @@ export function s3Provider(settings: S3Settings): Provider {
         const input = { Bucket, Key, UploadId, ...(PartNumberMarker ? { PartNumberMarker } : {}) }
         const page = await call((options) => client.send(new ListPartsCommand(input), options), signal)
         for (const part of page.Parts ?? []) {
-          parts.push({ partNumber: present(part.PartNumber), size: part.Size ?? 0, etag: etagOf(part.ETag) })
+          parts.push({
+            partNumber: present(part.PartNumber),
+            size: part.Size ?? 0,
+            etag: etagOf(part.ETag),
+            sha256: part.ChecksumSHA256,
+          })
         }
         PartNumberMarker = page.IsTruncated ? page.NextPartNumberMarker : undefined
       } while (PartNumberMarker)
@@ -124,7 +130,11 @@ export function s3Provider(settings: S3Settings): Provider {
         Key,
         UploadId,
         MultipartUpload: {
-          Parts: parts.map(({ partNumber, etag }) => ({ PartNumber: partNumber, ETag: etag })),
+          Parts: parts.map(({ partNumber, etag, sha256 }) => ({
+            PartNumber: partNumber,
+            ETag: etag,
+            ...(sha256 ? { ChecksumSHA256: sha256 } : {}),
+          })),
         },
         ...conditionsInput(conditions),
       }

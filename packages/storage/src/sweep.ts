@@ -1,6 +1,6 @@
 import { QUARANTINE } from './key.ts'
 import type { Provider } from './provider.ts'
-import { isOver } from './uploads.ts'
+import { isOver } from './quarantine.ts'
 
 /** What a sweep has done. */
 export interface SweepReport {

@@ -11,13 +11,15 @@ export interface TicketClaims {
   readonly type: string
   readonly size: number
   readonly name: string
-  /** Base64, when the caller gave it. */
+  /** Base64, when the caller gave it: of the bytes, or of the digests of the parts when those are `hashed`. */
   readonly sha256: string | undefined
   /** Milliseconds since the epoch: when the signed URLs end. */
   readonly expiresAt: number
   /** Milliseconds since the epoch: until when it may be completed. */
   readonly completeBy: number
-  readonly multipart: { readonly uploadId: string; readonly partSize: number } | undefined
+  readonly multipart:
+    | { readonly uploadId: string; readonly partSize: number; readonly hashed: boolean }
+    | undefined
 }
 
 /** A MAC over text, so that any node of an app can verify what another issued, with no shared store. */

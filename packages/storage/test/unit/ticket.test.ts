@@ -17,12 +17,12 @@ const claims: TicketClaims = {
 
 describe('a ticket', () => {
   it('says what it was given, on every node with the secret', () => {
-    const token = signer.sign({ ...claims, multipart: { uploadId: 'u', partSize: 8 } })
+    const token = signer.sign({ ...claims, multipart: { uploadId: 'u', partSize: 8, hashed: false } })
     expect(new TicketSigner('a secret that is long enough for this').open(token)).toMatchObject({
       subject: 'user-1',
       name: claims.name,
       completeBy: 2,
-      multipart: { uploadId: 'u', partSize: 8 },
+      multipart: { uploadId: 'u', partSize: 8, hashed: false },
     })
     expect(new TicketSigner('another secret that is long enough').open(token)).toBeUndefined()
   })

@@ -79,8 +79,20 @@ function problemOf(error: unknown): { readonly kind: ProblemKind; readonly extra
   if (type === 'entity.too.large') return { kind: 'too-large' }
   if (status === 400 || status === 415 || error instanceof URIError) return { kind: 'malformed' }
   // The packages mark what can succeed later: a database failing over, Redis gone, a full queue.
-  if (retryable === true) return { kind: 'unavailable', extra: { retryAfter: 2 } }
+  if (retryable === true)
+    return {
+      kind: 'unavailable',
+      extra: { retryAfter: 2, detail: outageOf((error as { code?: unknown }).code) },
+    }
   return { kind: 'internal' }
+}
+
+/** What is away and what still works, for the visitor; the codes' prefixes name the package that gave up. */
+function outageOf(code: unknown): string {
+  const [part] = String(code).split('_')
+  if (part === 'DB') return 'The database did not answer. Try again in a moment.'
+  if (part === 'STORAGE') return 'Résumés cannot be sent or opened right now. Everything else works.'
+  return 'A part of Harbour did not answer. Try again in a moment.'
 }
 
 function fieldErrors(error: ZodError): Record<string, string> {

@@ -94,6 +94,12 @@ export function applicationRoutes({ db, live, resumes }: Services): Router {
     const mine = record?.received.applicant.id === account.id
     const received = record !== undefined && record.companyId === account.companyId
     if (!record || !(mine || received)) throw new HttpProblem('not-found')
+    // The link alone would lead out of the app and to nowhere.
+    if (!resumes.up)
+      throw new HttpProblem('unavailable', {
+        retryAfter: 5,
+        detail: 'Résumés cannot be opened right now. Everything else works.',
+      })
     res.set('Cache-Control', 'no-store').json({ url: resumes.link(record.resumeKey, record.mine.resumeName) })
   })
 

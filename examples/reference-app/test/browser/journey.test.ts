@@ -247,6 +247,10 @@ describe('every screen', () => {
     const { items } = await new Visitor(stack.url).call<{
       readonly items: readonly { readonly id: string }[]
     }>('GET', '/jobs')
+    const mine: readonly { readonly id: string; readonly applications: number }[] = await (
+      await employer.page.request.get('/api/v1/employer/jobs')
+    ).json()
+    const busiest = mine.toSorted((a, b) => b.applications - a.applications)[0]
     const screens: [Page, string, string][] = [
       [visitor.page, 'jobs', '/'],
       [visitor.page, 'nothing-found', '/?q=zzzz'],
@@ -255,6 +259,7 @@ describe('every screen', () => {
       [visitor.page, 'status', '/status'],
       [visitor.page, 'not-found', '/no-such-page'],
       [employer.page, 'employer', '/employer'],
+      [employer.page, 'board', `/employer/jobs/${busiest?.id}`],
       [employer.page, 'post-a-job', '/employer/jobs/new'],
       [employer.page, 'account', '/account'],
     ]

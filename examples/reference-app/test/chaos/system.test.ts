@@ -1,7 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import type { MyApplication } from '../../contract/application.ts'
 import type { JobPage } from '../../contract/job.ts'
 import type { SystemStatus } from '../../contract/status.ts'
-import { type Stack, startStack } from '../../server/demo/stack.ts'
+import { DEMO_ACCOUNTS } from '../../server/database/seed.ts'
+import { DEMO_PASSWORD, type Stack, startStack } from '../../server/demo/stack.ts'
 import { pdf, Visitor } from '../support/visitor.ts'
 
 let stack: Stack
@@ -124,12 +126,20 @@ describe('while visitors read and write', () => {
     const seeker = new Visitor(stack.url)
     await seeker.signUp('seeker')
     const load = traffic([])
+    const demo = new Visitor(stack.url)
+    await demo.call('POST', '/sessions', { email: DEMO_ACCOUNTS.seeker.email, password: DEMO_PASSWORD })
+    const [sent] = await demo.call<MyApplication[]>('GET', '/applications')
     await stack.r2.kill()
     const bucketIs = async (state: string) => {
       const { nodes } = await seeker.call<SystemStatus>('GET', '/status')
       return nodes.length === 2 && nodes.every((node) => node.bucket === state)
     }
     await until(() => bucketIs('down'))
+    const refused = await demo.request('GET', `/api/v1/applications/${sent?.id}/resume`)
+    expect(refused.status).toBe(503)
+    expect(await refused.json()).toMatchObject({
+      detail: 'Résumés cannot be opened right now. Everything else works.',
+    })
     await stack.r2.start()
     await until(() => bucketIs('up'))
     await seeker.upload(pdf(500))

@@ -105,7 +105,7 @@ function ApplicationCard({ application }: { readonly application: MyApplication 
           className="ml-auto inline-flex min-h-9 max-w-full items-center gap-1.5 rounded-md font-medium text-sea hover:underline"
           onClick={() =>
             openResume(application.id).catch((error: unknown) =>
-              toast(problemFrom(error).title, { tone: 'problem' }),
+              toast(problemFrom(error).detail ?? problemFrom(error).title, { tone: 'problem' }),
             )
           }
         >

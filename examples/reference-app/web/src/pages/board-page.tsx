@@ -217,7 +217,7 @@ function ApplicantCard({
         className="mt-2 inline-flex min-h-9 max-w-full items-center gap-1.5 rounded-md text-sm font-medium text-sea hover:underline"
         onClick={() =>
           openResume(application.id).catch((error: unknown) =>
-            toast(problemFrom(error).title, { tone: 'problem' }),
+            toast(problemFrom(error).detail ?? problemFrom(error).title, { tone: 'problem' }),
           )
         }
       >

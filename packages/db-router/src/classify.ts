@@ -129,32 +129,21 @@ function classifyRead(words: readonly string[], first: number, command: string):
   }
   const calls: string[] = []
   const unknown: string[] = []
-  const distinctOn = words.includes('distinct', start) && hasPair(words, 'distinct', 'on')
-  const commonTables = words.includes('with', start) ? closings(words) : undefined
+  let distinctOn: boolean | undefined
+  let commonTables: ReadonlyMap<number, number> | undefined
   for (let at = start; at < words.length; at++) {
     const word = words[at] as string
-    const before = words[at - 1]
-    const label = before === 'as' || before === '.'
-    switch (word) {
-      case 'insert':
-      case 'update':
-      case 'delete':
-      case 'merge':
-        if (!label) return verdict('write', command, `contains ${word.toUpperCase()}`)
-        break
-      case 'into':
-        return verdict('write', command, 'contains INTO')
-      case 'for': {
-        const next = words[at + 1]
-        if (next === 'update' || next === 'share' || next === 'key' || next === 'no') {
-          return verdict('write', command, 'locks rows')
-        }
-        break
-      }
+    // Few words matter, and their first letter tells most of the others apart.
+    const code = word.charCodeAt(0)
+    if (SUSPECT[code] === 1) {
+      const reason = writes(words, at)
+      if (reason) return verdict('write', command, reason)
+      if (namesServer(code, word)) return verdict('other', command, 'asks about the server itself')
     }
-    if (namesServer(word)) return verdict('other', command, 'asks about the server itself')
-    if (words[at + 1] !== '(') continue
-    if (!isWord(word)) continue
+    if (words[at + 1] !== '(' || !isWord(code)) continue
+    const before = words[at - 1]
+    distinctOn ??= hasPair(words, 'distinct', 'on')
+    if (before === ',') commonTables ??= words.includes('with', start) ? closings(words) : NO_CLOSINGS
     const name = word.startsWith('"') ? word.slice(1) : word
     const qualified = before === '.'
     const schema = qualified ? words[at - 2] : undefined
@@ -172,6 +161,35 @@ function classifyRead(words: readonly string[], first: number, command: string):
     unknown: unknown.length > 0 ? unknown : NONE,
     single: true,
     readOnly: false,
+  }
+}
+
+/** First letters of INSERT, INTO, UPDATE, DELETE, MERGE and FOR, of names of the server's own, and the quote. */
+const SUSPECT = new Uint8Array(65_536)
+for (const letter of 'iudmfp"') SUSPECT[letter.charCodeAt(0)] = 1
+
+const NO_CLOSINGS: ReadonlyMap<number, number> = new Map()
+
+/** Why the word at `at` makes the statement one that writes or locks, if it does. */
+function writes(words: readonly string[], at: number): string | undefined {
+  const word = words[at] as string
+  switch (word) {
+    case 'insert':
+    case 'update':
+    case 'delete':
+    case 'merge': {
+      const before = words[at - 1]
+      return before === 'as' || before === '.' ? undefined : `contains ${word.toUpperCase()}`
+    }
+    case 'into':
+      return 'contains INTO'
+    case 'for': {
+      const next = words[at + 1]
+      const locks = next === 'update' || next === 'share' || next === 'key' || next === 'no'
+      return locks ? 'locks rows' : undefined
+    }
+    default:
+      return undefined
   }
 }
 
@@ -201,13 +219,11 @@ function closings(words: readonly string[]): ReadonlyMap<number, number> {
   return found
 }
 
-function namesServer(word: string): boolean {
-  const code = word.charCodeAt(0)
+function namesServer(code: number, word: string): boolean {
   return (code === 112 || code === 34) && PER_SERVER.test(word)
 }
 
-function isWord(word: string): boolean {
-  const code = word.charCodeAt(0)
+function isWord(code: number): boolean {
   return (
     (code >= 97 && code <= 122) || code === 95 || code === 34 || code >= 128 || (code >= 65 && code <= 90)
   )
@@ -238,7 +254,7 @@ function isAlias(
   if (before === 'as' || before === 'recursive' || before === 'with' || before === '::') return true
   if (before === '.') return words[at - 3] === '::'
   if (before === ')') return !distinctOn
-  if (before === ',' && closings) return opensCommonTable(words, (closings.get(at + 1) ?? words.length) + 1)
+  if (before === ',' && closings && closings.size > 0) return opensCommonTable(words, (closings.get(at + 1) ?? words.length) + 1)
   return false
 }
 

@@ -76,16 +76,17 @@ export function lex(sql: string): string[] | undefined {
       words.push('::')
       at += 2
     } else {
-      words.push(PUNCTUATION.get(code) ?? '~')
+      words.push(code < 128 ? (PUNCTUATION[code] as string) : '~')
       at++
     }
   }
   return words
 }
 
-const PUNCTUATION: ReadonlyMap<number, string> = new Map(
-  [...'()[];,.'].map((mark) => [mark.charCodeAt(0), mark]),
-)
+const PUNCTUATION: readonly string[] = Array.from({ length: 128 }, (_, code) => {
+  const mark = String.fromCharCode(code)
+  return '()[];,.'.includes(mark) ? mark : '~'
+})
 const QUOTE = 39
 const DOUBLE_QUOTE = 34
 const BACKSLASH = 92

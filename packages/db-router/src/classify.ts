@@ -254,7 +254,8 @@ function isAlias(
   if (before === 'as' || before === 'recursive' || before === 'with' || before === '::') return true
   if (before === '.') return words[at - 3] === '::'
   if (before === ')') return !distinctOn
-  if (before === ',' && closings && closings.size > 0) return opensCommonTable(words, (closings.get(at + 1) ?? words.length) + 1)
+  if (before === ',' && closings && closings.size > 0)
+    return opensCommonTable(words, (closings.get(at + 1) ?? words.length) + 1)
   return false
 }
 

@@ -251,7 +251,7 @@ function transactionControl({ kind, command }: Statement): RouterError | undefin
   if (kind !== 'begin' && kind !== 'commit' && kind !== 'rollback' && kind !== 'savepoint') return undefined
   return new UsageError(
     'DB_ERR_USAGE',
-    `${command} through a pool would begin or end a transaction on any of its connections; use transaction() or connect()`,
+    `${command} through a pool would begin or end a transaction on any of its connections; use transaction() or connect(); an ORM that does this holds a second copy of pg (npm ls pg)`,
   )
 }
 

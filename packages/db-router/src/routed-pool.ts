@@ -7,6 +7,7 @@ import pg, {
   type QueryResultRow,
   type Submittable,
 } from 'pg'
+import { UsageError } from './errors.ts'
 import type { Route } from './options.ts'
 import type { RoutedQueryConfig } from './request.ts'
 import { isSubmittable } from './router-client.ts'
@@ -30,6 +31,15 @@ export interface PoolBackend {
   readonly options: pg.PoolConfig
 }
 
+const FOREIGN = Symbol('cays.foreign')
+
+function refuseForeignCopy(): never {
+  throw new UsageError(
+    'DB_ERR_USAGE',
+    'the router was copied as if it were options: a second copy of pg is installed (npm ls pg); keep one, with overrides if need be',
+  )
+}
+
 type Callback = (error: Error, result: QueryResult) => void
 
 /**
@@ -51,6 +61,9 @@ export class RoutedPool extends pg.Pool {
       idleCount: { get: () => counts().idle },
       waitingCount: { get: () => counts().waiting },
       expiredCount: { get: () => counts().expired },
+      // Code that holds another copy of `pg` does not know a pool when it sees one: it takes it for options,
+      // copies them, and opens connections of its own. This is what it finds then.
+      [FOREIGN]: { enumerable: true, get: () => refuseForeignCopy() },
     })
   }
 

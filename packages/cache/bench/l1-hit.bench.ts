@@ -1,7 +1,7 @@
 import { createCache } from '@cays/cache'
-import { LRUCache } from 'lru-cache'
 import { defineCase } from '../../../bench/define-case.ts'
 import { peer } from '../../../bench/peer.ts'
+import { bareLru, keys, load, reading } from './in-memory.ts'
 
 interface GetOrSet {
   getOrSet(options: { key: string; factory: () => Promise<unknown> }): Promise<unknown>
@@ -25,16 +25,6 @@ interface CacheableModule {
   }
 }
 
-const keys = Array.from({ length: 1_000 }, (_, index) => `user:${index}`)
-const load = async (key: string) => ({ id: key, name: 'Ada', roles: ['editor'] })
-
-/** Reads the keys in turn, each read awaited. */
-function reading(read: (key: string) => unknown) {
-  return async (count: number) => {
-    for (let index = 0; index < count; index += 1) await read(keys[index % keys.length] ?? '')
-  }
-}
-
 /** What all contenders do: `getOrSet` of a key that is in memory; of the bare LRU, an awaited `get`. */
 export const benchmark = defineCase({
   operation: 'an awaited read of one of 1,000 keys in memory',
@@ -50,14 +40,7 @@ export const benchmark = defineCase({
         }
       },
     },
-    {
-      name: 'lru-cache',
-      async prepare() {
-        const cache = new LRUCache<string, object>({ max: 10_000, ttl: 3_600_000 })
-        for (const key of keys) cache.set(key, await load(key))
-        return { run: reading((key) => cache.get(key)) }
-      },
-    },
+    bareLru(reading),
     {
       name: 'bentocache',
       async prepare() {

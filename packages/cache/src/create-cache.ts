@@ -63,7 +63,7 @@ class TwoTierCache implements Cache {
   readonly #lifecycle = new Lifecycle({
     closed: () => new CacheError('CACHE_ERR_CLOSED', 'the cache is closed'),
   })
-  readonly #counts = { memory: 0, redis: 0, loaded: 0, stale: 0, failed: 0 }
+  readonly #counts = { redis: 0, loaded: 0, stale: 0, failed: 0 }
   /** The same verbs on stored keys, for spaces and memoized functions, whose keys are already unambiguous. */
   readonly #stored: StoredCache
 
@@ -73,7 +73,9 @@ class TwoTierCache implements Cache {
     setMaxListeners(0, this.#lifecycle.signal)
     this.#settings = settings
     this.#timeline = new Timeline(settings.redis === undefined)
-    this.#memory = new MemoryTier(settings.l1, this.#timeline)
+    // Frozen: subscribers may keep what they make of it.
+    const hit = Object.freeze({ instance: this.name, attributes: { 'cache.result': 'memory' } })
+    this.#memory = new MemoryTier(settings.l1, this.#timeline, () => READS.publish(hit))
     this.#defaults = { freshness: settings.freshness, tags: [] }
     if (settings.redis) {
       const fleet = new Fleet({
@@ -107,8 +109,9 @@ class TwoTierCache implements Cache {
       this.#memory.clear()
     })
     this.#stored = {
+      answer: (key) => this.#memory.answer(key),
       getOrSet: (key, load, options) => this.#getOrSet(key, load, options),
-      peek: <T>(key: string) => this.#hit(key)?.value as T | undefined,
+      peek: <T>(key: string) => this.#memory.fresh(key)?.value as T | undefined,
       getMany: <T>(keys: readonly string[], options?: CallOptions) => this.#getMany<T>(keys, options),
       set: (key, value, options) => this.#set(key, value, options),
       invalidate: (keys) => this.#write({ kind: 'invalidate', names: keys }),
@@ -118,39 +121,38 @@ class TwoTierCache implements Cache {
   }
 
   getOrSet<T>(key: string, load: Loader<T>, options?: GetOrSetOptions): Promise<T> {
-    return this.#getOrSet(plainKey(key), load, options?.tags ? withPlainTags(options) : options)
+    if (options?.signal?.aborted) return Promise.reject(options.signal.reason)
+    const stored = plainKey(key)
+    const answer = this.#memory.answer(stored)
+    if (answer !== undefined) return answer as Promise<T>
+    return this.#load(stored, load, options?.tags ? withPlainTags(options) : options)
   }
 
   #getOrSet<T>(key: string, load: Loader<T>, options: GetOrSetOptions | undefined): Promise<T> {
     if (options?.signal?.aborted) return Promise.reject(options.signal.reason)
-    const entry = this.#hit(key)
-    if (entry !== undefined) return Promise.resolve(entry.value as T)
+    const answer = this.#memory.answer(key)
+    if (answer !== undefined) return answer as Promise<T>
+    return this.#load(key, load, options)
+  }
+
+  #load<T>(key: string, load: Loader<T>, options: GetOrSetOptions | undefined): Promise<T> {
     return this.#lifecycle.run(async () => {
       const plan = planOf(options, this.#defaults, 'getOrSet')
       return (await this.#reads.load(key, load, plan, options?.signal)) as T
     })
   }
 
-  #hit(key: string): { readonly value: unknown } | undefined {
-    const entry = this.#memory.fresh(key)
-    if (entry !== undefined) {
-      this.#counts.memory++
-      if (READS.active) this.#publishRead('memory')
-    }
-    return entry
-  }
-
   get<T = unknown>(key: string, options?: CallOptions): Promise<T | undefined> {
     const stored = plainKey(key)
-    const entry = this.#hit(stored)
-    if (entry !== undefined) return Promise.resolve(entry.value as T)
+    const answer = this.#memory.answer(stored)
+    if (answer !== undefined) return answer as Promise<T | undefined>
     return this.#lifecycle.run(async () => {
       return (await this.#reads.read(stored, options?.signal)) as T | undefined
     })
   }
 
   peek<T = unknown>(key: string): T | undefined {
-    return this.#hit(plainKey(key))?.value as T | undefined
+    return this.#memory.fresh(plainKey(key))?.value as T | undefined
   }
 
   async getMany<T = unknown>(
@@ -276,7 +278,7 @@ class TwoTierCache implements Cache {
     const fleet = this.#fleet
     const health: CacheHealth = {
       status: fleet && (!fleet.usable || fleet.tier.failing) ? 'degraded' : 'ok',
-      reads: { ...this.#counts },
+      reads: { memory: this.#memory.hits, ...this.#counts },
       memory: { items: this.#memory.items, bytes: this.#memory.bytes },
       loading: this.#reads.loading,
     }
@@ -352,11 +354,7 @@ class TwoTierCache implements Cache {
 
   #observe(outcome: Outcome): void {
     this.#counts[outcome]++
-    if (READS.active) this.#publishRead(outcome)
-  }
-
-  #publishRead(result: Outcome | 'memory'): void {
-    READS.publish({ instance: this.name, attributes: { 'cache.result': result } })
+    if (READS.active) READS.publish({ instance: this.name, attributes: { 'cache.result': outcome } })
   }
 
   #publishRedis(state: 'down' | 'up'): void {

@@ -23,13 +23,15 @@ const AT = 64
  * is doubled: no string a visitor can send reaches the entry of a space.
  */
 export function plainKey(key: CacheKey): string {
-  if (typeof key !== 'string') {
-    const stored = (key as Partial<CallKey> | null)?.[STORED]
-    if (stored === undefined) throw unusable('a key must be a string')
-    return stored
-  }
-  if (key.charCodeAt(0) !== AT && key.length <= MAX_KEY) return key
-  return shorten(key.charCodeAt(0) === AT ? `@${key}` : key)
+  if (typeof key === 'string' && key.length <= MAX_KEY && key.charCodeAt(0) !== AT) return key
+  return unusualKey(key)
+}
+
+function unusualKey(key: CacheKey): string {
+  if (typeof key === 'string') return shorten(key.charCodeAt(0) === AT ? `@${key}` : key)
+  const stored = (key as Partial<CallKey> | null)?.[STORED]
+  if (stored === undefined) throw unusable('a key must be a string')
+  return stored
 }
 
 /** The stored form of a call: `@name(arguments)`. Distinct argument lists give distinct keys. */

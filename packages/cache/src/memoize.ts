@@ -43,9 +43,12 @@ export function memoizeWith<Args extends readonly unknown[], T>(
   }
   const tagsOf = typeof tags === 'function' ? tags : undefined
   const keyOf = (...args: Args) => callKey(name, key ? key(...args) : args)
-  const call = (...args: Args) =>
-    cache.getOrSet<T>(
-      keyOf(...args),
+  const call = (...args: Args): Promise<T> => {
+    const at = keyOf(...args)
+    const answer = cache.answer(at)
+    if (answer !== undefined) return answer as Promise<T>
+    return cache.getOrSet<T>(
+      at,
       async (context) => {
         const value = await fn(...args)
         if (tagsOf) context.tag(...tagsOf(value, ...args))
@@ -53,6 +56,7 @@ export function memoizeWith<Args extends readonly unknown[], T>(
       },
       policy,
     )
+  }
   return Object.assign(call, {
     keyOf: (...args: Args) => callKeyOf(name, key ? key(...args) : args),
     peek: (...args: Args) => cache.peek<T>(keyOf(...args)),

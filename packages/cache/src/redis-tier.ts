@@ -88,13 +88,19 @@ export class RedisTier {
     }
   }
 
-  /** One round trip; on a Cluster one per key at the same time. Empty strings where there is nothing. */
+  /**
+   * One round trip; on a Cluster one per key at the same time, and a node that does not answer costs only its
+   * own keys. Empty strings where there is nothing.
+   */
   async readMany(keys: readonly string[], epoch: string): Promise<readonly Reading[]> {
     const valueKeys = keys.map((key) => this.keysOf(key)[0])
     const groups = this.client.isCluster ? valueKeys.map((key) => [key]) : [valueKeys]
-    const replies = await Promise.all(groups.map((group) => this.run(READ_MANY, group, [epoch])))
-    return replies.flatMap((reply) => {
-      const [now, ...values] = reply as [number, ...string[]]
+    const answers = await Promise.allSettled(groups.map((group) => this.run(READ_MANY, group, [epoch])))
+    return answers.flatMap((answer, i): readonly Reading[] => {
+      if (answer.status === 'rejected') {
+        return (groups[i] ?? []).map(() => ({ state: 'missing', now: 0, raw: '' }))
+      }
+      const [now, ...values] = answer.value as [number, ...string[]]
       return values.map((raw): Reading => {
         const fresh = raw !== '' && Number(raw.slice(1, 14)) > now
         return { state: fresh ? 'fresh' : 'missing', now, raw }

@@ -55,6 +55,8 @@ export interface Space<Id, T> {
 
 /** What a space needs of its cache, on stored keys. */
 export interface StoredCache extends Pick<Cache, 'getOrSet' | 'peek' | 'getMany' | 'set'> {
+  /** A memory hit. */
+  answer(key: string): Promise<unknown> | undefined
   invalidate(keys: readonly string[]): Promise<Reach>
   expire(keys: readonly string[]): Promise<Reach>
   invalidateTag(tag: string): Promise<Reach>
@@ -71,9 +73,14 @@ export function createSpace<Id, T>(cache: StoredCache, options: SpaceOptions<Id,
   }
   const tagsOf = typeof tags === 'function' ? tags : undefined
   const keyOf = (id: Id) => callKey(name, key ? key(id) : [id])
-  const read = (id: Id, from: (id: Id, context: LoadContext) => T | PromiseLike<T>, call?: CallOptions) =>
+  const read = (
+    key: string,
+    id: Id,
+    from: (id: Id, context: LoadContext) => T | PromiseLike<T>,
+    call?: CallOptions,
+  ) =>
     cache.getOrSet<T>(
-      keyOf(id),
+      key,
       async (context) => {
         const value = await from(id, context)
         if (tagsOf) context.tag(...tagsOf(value, id))
@@ -87,7 +94,12 @@ export function createSpace<Id, T>(cache: StoredCache, options: SpaceOptions<Id,
   const fromBatch = batch ? (id: Id) => batch.load(id) : load
   return {
     name,
-    get: (id, call) => read(id, load, call),
+    get: (id, call) => {
+      const at = keyOf(id)
+      // A hit needs no closures.
+      const answer = call?.signal?.aborted ? undefined : cache.answer(at)
+      return answer === undefined ? read(at, id, load, call) : (answer as Promise<T>)
+    },
     keyOf: (id) => callKeyOf(name, key ? key(id) : [id]),
     peek: (id) => cache.peek<T>(keyOf(id)),
     getMany: async (ids, call) => {
@@ -95,7 +107,7 @@ export function createSpace<Id, T>(cache: StoredCache, options: SpaceOptions<Id,
       return await Promise.all(
         ids.map((id) => {
           const at = keyOf(id)
-          return found.has(at) ? (found.get(at) as T) : read(id, fromBatch, call)
+          return found.has(at) ? (found.get(at) as T) : read(at, id, fromBatch, call)
         }),
       )
     },

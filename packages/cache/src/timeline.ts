@@ -7,6 +7,8 @@ const MAX_MARKERS = 10_000
  * - `epoch` and `applied`: every invalidation up to sequence `applied` of `epoch` has been carried out here.
  * - `confirmedUntil`: until when that knowledge counts as recent (monotonic ms): the bound of staleness.
  * - `generation`: entries of another generation are void; raising it empties the memory tier in O(1).
+ * - `version`: rises with everything that may void entries other than by key, so that one comparison tells that
+ *   an entry judged before is still as good.
  * - tag markers: an entry that knows the history up to sequence n is void when one of its tags was
  *   invalidated after n. No clock takes part. What was forgotten counts as invalidated.
  */
@@ -15,6 +17,7 @@ export class Timeline {
   applied = 0
   confirmedUntil: number
   generation = 0
+  version = 0
   /** Sequence of the last tag invalidation: entries that know it need no look at their tags. */
   lastTagged = 0
   /** Set by every use; the feed stops asking Redis when nobody used the cache since it last looked. */
@@ -31,6 +34,7 @@ export class Timeline {
   /** Everything cached so far is void. */
   flush(): void {
     this.generation++
+    this.version++
   }
 
   /** A new epoch, or a gap in the feed that cannot be filled: nothing known before counts. */
@@ -48,6 +52,7 @@ export class Timeline {
     if (known !== undefined && known >= seq) return
     this.#markers.delete(tag)
     this.#markers.set(tag, seq)
+    this.version++
     if (seq > this.lastTagged) this.lastTagged = seq
     if (this.#markers.size <= MAX_MARKERS) return
     for (const [oldest, at] of this.#markers) {

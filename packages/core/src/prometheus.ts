@@ -43,15 +43,55 @@ export function bridgePrometheus(options: PrometheusOptions): Disposable {
           if (point.value !== undefined) gauge.set(pointLabels(point), point.value)
         }
       }
-      const counter = new client.Counter({
+      const tallies = new Tallies()
+      new client.Counter({
         name: `${snake(name)}_total`,
         help: description,
         labelNames,
         ...registers,
+        collect() {
+          for (const { labels, count } of tallies.take()) this.inc(labels, count)
+        },
       })
-      return (point) => counter.inc(pointLabels(point))
+      return (point) => tallies.count(point)
     },
   })
+}
+
+interface Tally {
+  readonly labels: Record<string, string>
+  count: number
+}
+
+/** Occurrences since the last scrape: hashing labels for each one would cost more than what is counted. */
+class Tallies {
+  readonly #tallies = new Map<string, Tally>()
+  /** Of frozen points, which are published again and again. */
+  readonly #ofPoint = new WeakMap<Point, Tally>()
+
+  count(point: Point): void {
+    const known = this.#ofPoint.get(point)
+    if (known) {
+      known.count++
+      return
+    }
+    const labels = pointLabels(point)
+    const id = JSON.stringify([labels.instance, labels.detail])
+    const tally = this.#tallies.get(id) ?? { labels, count: 0 }
+    tally.count++
+    this.#tallies.set(id, tally)
+    if (Object.isFrozen(point)) this.#ofPoint.set(point, tally)
+  }
+
+  /** What was counted since the last call. */
+  take(): readonly Tally[] {
+    const counted: Tally[] = []
+    for (const tally of this.#tallies.values()) {
+      if (tally.count > 0) counted.push({ ...tally })
+      tally.count = 0
+    }
+    return counted
+  }
 }
 
 function operationLabels(operation: Operation): Record<string, string> {

@@ -19,7 +19,10 @@ export interface Operation {
   error?: unknown
 }
 
-/** What a subscriber of a point event receives: something that happened once, or a measured value. */
+/**
+ * What a subscriber of a point event receives: something that happened once, or a measured value. A frozen one
+ * is published again as it is, so that what a subscriber makes of it can be kept.
+ */
 export interface Point {
   readonly instance: string
   readonly attributes: Record<string, Attribute>

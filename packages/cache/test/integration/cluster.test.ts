@@ -27,10 +27,13 @@ afterAll(async () => {
   await servers?.close()
 })
 
+/** What is tested here is not the deadline, which a busy machine may exceed. */
+const patient = { timeout: '5s' } as const
+
 describe('a cache on Redis Cluster', () => {
   it('reads, sets, loads and invalidates keys in all slots', async () => {
-    await using a = createCache({ name: 'all', redis: one })
-    await using b = createCache({ name: 'all', redis: two })
+    await using a = createCache({ name: 'all', redis: one, l2: patient })
+    await using b = createCache({ name: 'all', redis: two, l2: patient })
     const keys = Array.from({ length: 100 }, (_, i) => `key${i}`)
     await Promise.all(keys.map((key) => a.getOrSet(key, () => key, { tags: ['t'] })))
     const found = await b.getMany(keys)
@@ -44,11 +47,11 @@ describe('a cache on Redis Cluster', () => {
     await a.set('key1', { at: new Date(0) })
     expect(await b.get('key1')).toStrictEqual({ at: new Date(0) })
     await a.clear()
-    await until('the other heard', async () => (await b.get('key1')) === undefined, 1_000)
+    await until('the other heard', async () => (await b.get('key1')) === undefined)
   })
 
   it('runs one load for both nodes', async () => {
-    await using pair = startPair(one, two)
+    await using pair = startPair(one, two, { l2: patient })
     const load = async () => {
       pair.loads++
       await pause(100)

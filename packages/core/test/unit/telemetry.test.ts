@@ -116,4 +116,20 @@ describe('Prometheus bridge', () => {
     expect(text).toContain('cays_unit_test_evicted_total{instance="shop",detail="reason=size,tier=l1"} 1')
     expect(text).toContain('cays_unit_test_size{instance="shop",detail=""} 7')
   })
+
+  it('counts every occurrence, those of a frozen point that is published again and again too', async () => {
+    const register = new prometheus.Registry()
+    using _bridge = bridgePrometheus({ client: prometheus, register })
+    const again = Object.freeze({ instance: 'shop', attributes: { reason: 'size' } })
+    for (let i = 0; i < 3; i++) evicted.publish(again)
+    evicted.publish({ instance: 'shop', attributes: { reason: 'size' } })
+    evicted.publish({ instance: 'other', attributes: { reason: 'size' } })
+    for (const scrape of [1, 2]) {
+      const text = await register.metrics()
+      expect(text, `scrape ${scrape}`).toContain(
+        'cays_unit_test_evicted_total{instance="shop",detail="reason=size"} 4',
+      )
+      expect(text).toContain('cays_unit_test_evicted_total{instance="other",detail="reason=size"} 1')
+    }
+  })
 })

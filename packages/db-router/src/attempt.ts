@@ -1,7 +1,7 @@
 import type { QueryResult } from 'pg'
 import { type Cancellation, cancelBackend } from './cancel-backend.ts'
 import type { Connection, Waiter } from './connection-pool.ts'
-import { Failure, isFatal, isServerError } from './failure.ts'
+import { Failure, isFatal, isServerError, isStalePlan } from './failure.ts'
 import { type Position, reaches } from './lsn.ts'
 import { REPLAY_QUERY, type Server } from './server.ts'
 
@@ -62,7 +62,7 @@ export class Attempt implements Waiter {
   connected(connection: Connection): void {
     this.#connection = connection
     if (this.#waited) this.#startedAt = performance.now()
-    if (this.#verify && !this.#server.proves(connection, this.#verify)) this.#probe(connection, this.#verify)
+    if (this.#verify && !this.#server.proves(connection, this.#verify)) this.#probe(connection)
     else this.#send(connection)
   }
 
@@ -84,13 +84,12 @@ export class Attempt implements Waiter {
   }
 
   /** Asks for the position and sends the statement right behind: both answers come in one round trip. */
-  #probe(connection: Connection, wanted: Position): void {
+  #probe(connection: Connection): void {
     const proof: { seen: Position | undefined } = { seen: undefined }
     this.#proof = proof
     pipelining(connection, true)
     connection.client.query<{ lsn: string | null }>(REPLAY_QUERY, (error, result) => {
       if (!error) proof.seen = this.#server.replayed(result.rows[0]?.lsn)
-      void wanted
     })
     this.#send(connection)
   }
@@ -120,7 +119,12 @@ export class Attempt implements Waiter {
       return
     }
     const lives = isServerError(error) ? !isFatal(error) : !connection.dead && !isTimeout(error)
-    const reusable = lives && this.#submission.single && this.#server.pool.isCurrent(connection)
+    const reusable =
+      lives &&
+      this.#submission.single &&
+      // What the connection believes to be prepared is not what the server has.
+      !isStalePlan(error) &&
+      this.#server.pool.isCurrent(connection)
     this.#release(connection, !reusable, now)
     if (behind && lives) this.#settle(new Failure('behind', undefined))
     else this.#settle(new Failure(lives ? 'statement' : 'lost', error))

@@ -59,7 +59,7 @@ export class Execution implements Submission, ReadDemand {
   /** What the server was when it was chosen; it may have changed since. */
   #onReplica = false
   #leave: (() => void) | undefined
-  #replanned = false
+  #replanned = 0
 
   /** `done` is called when the statement is over, however it ends. */
   constructor(parts: DispatcherParts, request: Request, session: Session, done: (() => void) | undefined) {
@@ -180,8 +180,8 @@ export class Execution implements Submission, ReadDemand {
   #refused(error: unknown, server: Server, more: boolean): void {
     const { topology, statements } = this.#parts
     const { text, route } = this.#request
-    if (isStalePlan(error) && !this.#replanned) {
-      this.#replanned = true
+    // Raised before anything runs. Every connection may have prepared it before the tables changed.
+    if (isStalePlan(error) && this.#replanned++ < server.pool.max) {
       this.#next()
       return
     }

@@ -213,6 +213,33 @@ test('a write whose answer is lost is reported as unknown and is not sent again'
   expect(await ids()).toEqual([0, 1])
 })
 
+test('a write whose answer is lost is sent again when the caller says that does no harm', async () => {
+  await db.query(INSERT, [0])
+  proxies[0].set({ blackhole: true }, 'toClient')
+  const text = `${INSERT} on conflict do nothing`
+  const write = db.query({ text, values: [1], idempotent: true })
+  await expect.poll(ids, { timeout: 5_000 }).toEqual([0, 1])
+  proxies[0].reset()
+  await proxies[0].heal()
+  // The first try did it, so the second finds nothing left to do.
+  expect((await write).rowCount).toBe(0)
+  expect(await ids()).toEqual([0, 1])
+})
+
+test('a write refused by what was taken for the primary had no effect and runs over new connections', async () => {
+  await cluster.primary.sql('create role sailor superuser login')
+  await cluster.primary.sql('alter role sailor set default_transaction_read_only = on')
+  const made = createRouter({ primary: cluster.url.replace('postgres@', 'sailor@'), pool: { max: 2 } })
+  open.push(made)
+  // These connections refuse to write, as those to a demoted primary do.
+  await Promise.all([made.query('select pg_sleep(0.05)'), made.query('select pg_sleep(0.05)')])
+  await cluster.primary.sql('alter role sailor reset default_transaction_read_only')
+  await Promise.all([made.query(INSERT, [1]), made.query(INSERT, [2])])
+  expect(await ids()).toEqual([1, 2])
+  await made.close()
+  await cluster.primary.sql('drop role sailor')
+})
+
 test('a COMMIT whose answer is lost is unknown, whatever retry allows', async () => {
   let runs = 0
   const running = db.transaction({ retry: 5 }, async (tx) => {

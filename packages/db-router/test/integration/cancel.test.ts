@@ -3,6 +3,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createRouter, type Router } from '../../src/index.ts'
 import { settled } from '../settled.ts'
 
+/** Statements aborted at any moment of their life, each beside one that is not. */
+const CANCELS = Number(process.env.CAYS_CANCELS ?? 2_000)
+
 let cluster: PostgresCluster
 let db: Router
 
@@ -90,8 +93,8 @@ test('a cancelled statement never takes another one with it', async () => {
     return state / 2_147_483_647
   }
   await Promise.all(
-    Array.from({ length: 8 }, async (_, worker) => {
-      for (let round = 0; round < 125; round++) {
+    Array.from({ length: 16 }, async (_, worker) => {
+      for (let round = 0; round < CANCELS / 8; round++) {
         if ((worker + round) % 2 === 0) {
           const controller = new AbortController()
           const doomed = db.query({

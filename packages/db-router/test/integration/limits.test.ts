@@ -62,6 +62,17 @@ test('servers that refuse the client are named as the cause when there is no pri
   })
 })
 
+test('a prepared statement survives that its tables change under it', async () => {
+  await cluster.primary.sql('create table shapes (id int); insert into shapes values (1)')
+  const db = await router('postgres', { pool: { max: 3 } })
+  const prepared = { name: 'shapes', text: 'select * from shapes where id = $1', values: [1] }
+  const onEach = () =>
+    Promise.all(Array.from({ length: 6 }, () => db.query({ ...prepared, route: 'primary' })))
+  await onEach()
+  await cluster.primary.sql('alter table shapes add column name text')
+  for (const { rows } of await onEach()) expect(rows).toEqual([{ id: 1, name: null }])
+})
+
 test('every statement can be observed: where it ran, why, how often it was tried', async () => {
   const db = await router('postgres', { name: 'watched' })
   const seen: { instance: string; attributes: Record<string, unknown>; outcome?: string }[] = []

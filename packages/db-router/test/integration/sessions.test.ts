@@ -24,7 +24,7 @@ async function router(options: Partial<RouterOptions> = {}): Promise<Router> {
 }
 
 beforeAll(async () => {
-  cluster = await startPostgres({ replicas: 2 })
+  cluster = await startPostgres({ replicas: 2, logStatements: true })
   await cluster.primary.sql('create table notes (id serial, body text)')
   await cluster.waitForCatchup()
 })
@@ -151,6 +151,21 @@ test('a bookmark with a position is met by a replica that has passed it', async 
     const { rows } = await two.query("select pg_is_in_recovery() as replica from notes where body = 'passed'")
     expect(rows).toEqual([{ replica: true }])
   })
+})
+
+test('a connection that is younger than what is known of its replica proves its position ahead of the read', async () => {
+  const db = await router({ wait: { budget: '10s' }, pool: { maxUses: 1 } })
+  await db.query("insert into notes (body) values ('proven')")
+  await db.query(COUNT)
+  for (const node of cluster.nodes) node.clearLog()
+  const read = "select pg_is_in_recovery() as replica from notes where body = 'proven'"
+  expect((await db.query(read)).rows).toEqual([{ replica: true }])
+  const said = cluster.nodes.flatMap((node) => node.log().filter((entry) => entry.statement))
+  const backend = said.find((entry) => entry.statement === read)?.pid
+  expect(said.filter((entry) => entry.pid === backend).map((entry) => entry.statement)).toEqual([
+    'select pg_last_wal_replay_lsn()::text as lsn',
+    read,
+  ])
 })
 
 test('a forged bookmark is ignored', async () => {

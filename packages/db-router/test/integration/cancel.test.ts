@@ -4,7 +4,7 @@ import { createRouter, type Router } from '../../src/index.ts'
 import { settled } from '../settled.ts'
 
 /** Statements aborted at any moment of their life, each beside one that is not. */
-const CANCELS = Number(process.env.CAYS_CANCELS ?? 2_000)
+const CANCELS = Number(process.env.CAYS_CANCELS ?? 10_000)
 
 let cluster: PostgresCluster
 let db: Router

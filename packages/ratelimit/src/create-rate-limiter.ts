@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { delay, raceAbort } from '@cays/core/abort'
+import { raceAbort } from '@cays/core/abort'
 import { type Duration, parseDuration } from '@cays/core/duration'
 import { Events, type Listener } from '@cays/core/events'
 import { Lifecycle } from '@cays/core/lifecycle'
@@ -9,6 +9,7 @@ import { DenyCache } from './deny-cache.ts'
 import { LimitConfigError, LimitError } from './errors.ts'
 import { Fallback } from './fallback.ts'
 import { MemoryStore } from './memory-store.ts'
+import { type Offender, Offenders } from './offenders.ts'
 import { MODE, type Mode, type Outcome, type Shape } from './operation.ts'
 import { type RateLimiterOptions, type ResolvedOptions, readOptions } from './options.ts'
 import { INTERNALS, type PolicySize } from './policy.ts'
@@ -26,6 +27,7 @@ import { type Receiver, RedisStore } from './redis-store.ts'
 import { giveBack, type Reservation, reservationOf } from './reservation.ts'
 import { badArgument, type Charge, type Cost, Shapes } from './shapes.ts'
 import { subjectForm } from './subject.ts'
+import { platformTime, type Time } from './time.ts'
 
 /**
  * Creates a limiter for the given policies: shared through `redis`, or within this process without it. It
@@ -39,7 +41,15 @@ import { subjectForm } from './subject.ts'
  * ```
  */
 export function createRateLimiter<Name extends string>(options: RateLimiterOptions<Name>): RateLimiter<Name> {
-  return new Limiter(readOptions(options)) as unknown as RateLimiter<Name>
+  return limiterOn(options, platformTime())
+}
+
+/** The same on another clock, for `/testing`. */
+export function limiterOn<Name extends string>(
+  options: RateLimiterOptions<Name>,
+  time: Time,
+): RateLimiter<Name> {
+  return new Limiter(readOptions(options), time) as unknown as RateLimiter<Name>
 }
 
 const DECISIONS = pointChannel('cays:ratelimit:decision', 'event', 'A check was decided.')
@@ -87,6 +97,8 @@ class Check implements Receiver {
 
 class Limiter implements RateLimiter {
   readonly #options: ResolvedOptions
+  readonly #time: Time
+  readonly #offenders: Offenders | undefined
   readonly #shapes: Shapes
   readonly #memory: MemoryStore
   readonly #redis: RedisStore | undefined
@@ -102,11 +114,13 @@ class Limiter implements RateLimiter {
     return this.#judged(subject, decisionOf(shape, found, 'redis'))
   }
 
-  constructor(options: ResolvedOptions) {
+  constructor(options: ResolvedOptions, time: Time) {
     this.#options = options
+    this.#time = time
+    if (options.topOffenders > 0) this.#offenders = new Offenders(options.topOffenders)
     const { redis: client, prefix, partitions, timeout, policies, onError } = options
     this.#shapes = new Shapes(policies)
-    this.#memory = new MemoryStore({ max: options.maxSubjects, now: monotonicClock() })
+    this.#memory = new MemoryStore({ max: options.maxSubjects, now: time.now })
     this.#denials = new DenyCache(options.denyCache)
     this.#lifecycle = new Lifecycle({
       closed: () => new LimitError('LIMIT_ERR_CLOSED', 'the rate limiter is closed'),
@@ -181,7 +195,7 @@ class Limiter implements RateLimiter {
       shape: verdict.shape,
       outcome: verdict.outcome,
       run: (shape) => this.#settle(shape, subject, verdict.decision),
-      expires,
+      expire: (release) => this.#time.later(expires, release),
     })
   }
 
@@ -202,7 +216,7 @@ class Limiter implements RateLimiter {
     if (!decision.allowed || !outcome || outcome.wait === 0) return decision
     const until = AbortSignal.any(signal ? [signal, this.#lifecycle.signal] : [this.#lifecycle.signal])
     try {
-      await delay(Math.ceil(outcome.wait / 1_000), { signal: until })
+      await this.#time.wait(Math.ceil(outcome.wait / 1_000), until)
     } catch {
       await this.#settle(giveBack(shape, outcome), subject, decision).catch(() => {})
       if (signal?.aborted) throw signal.reason
@@ -243,6 +257,10 @@ class Limiter implements RateLimiter {
     listener: Listener<LimiterEvents[Event]>,
   ): Disposable {
     return this.#events.on(name, listener)
+  }
+
+  offenders(): readonly Offender[] {
+    return this.#offenders?.top() ?? []
   }
 
   health(): LimiterHealth {
@@ -358,7 +376,10 @@ class Limiter implements RateLimiter {
         },
       })
     }
-    if (!decision.allowed && this.#events.has('denied')) this.#events.emit('denied', { subject, decision })
+    if (!decision.allowed) {
+      this.#offenders?.add(subject)
+      if (this.#events.has('denied')) this.#events.emit('denied', { subject, decision })
+    }
     return decision
   }
 
@@ -369,12 +390,6 @@ class Limiter implements RateLimiter {
     }
     this.#events.emit('error', error)
   }
-}
-
-// Starts at the wall clock and then follows the monotonic one: a clock that is set back grants nothing.
-function monotonicClock(): () => number {
-  const start = Date.now() * 1_000 - performance.now() * 1_000
-  return () => Math.floor(start + performance.now() * 1_000)
 }
 
 function lengthOf(name: string, value: Duration): number {

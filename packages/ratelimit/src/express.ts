@@ -5,7 +5,7 @@ import { LimitConfigError } from './errors.ts'
 import { HTTP_OPTIONS, HttpLimit, type HttpLimitOptions } from './http-limit.ts'
 import { ipKey } from './ip-key.ts'
 import type { RateLimiter } from './rate-limiter.ts'
-import type { Reservation } from './reservation.ts'
+import { settleBy } from './reservation.ts'
 
 export type { HeaderStyle } from './http-fields.ts'
 export type { HttpLimitOptions } from './http-limit.ts'
@@ -68,7 +68,11 @@ export function expressRateLimit<Name extends string>(
         response.locals.rateLimit = decision
         // The client is gone or something else answered meanwhile.
         if (!response.headersSent) for (const name in fields) response.setHeader(name, fields[name] as string)
-        if (reservation && countWhen) settleAfter(request, response, reservation, countWhen)
+        if (reservation && countWhen) {
+          const settle = () => settleBy(reservation, () => countWhen(response, request))
+          if (response.closed) settle()
+          else response.once('close', settle)
+        }
         if (!denied) return next()
         response.status(denied.status)
         if (onDenied) return onDenied(request, response, next, decision)
@@ -78,28 +82,6 @@ export function expressRateLimit<Name extends string>(
       })
       .catch(next)
   }
-}
-
-function settleAfter(
-  request: Request,
-  response: Response,
-  reservation: Reservation,
-  countWhen: (response: Response, request: Request) => boolean,
-): void {
-  const settle = () => {
-    let counts = true
-    try {
-      counts = countWhen(response, request)
-    } catch (error) {
-      process.emitWarning(`countWhen threw: ${error instanceof Error ? error.stack : error}`, {
-        type: 'CaysRateLimitWarning',
-      })
-    }
-    // When the store is gone the charge stays: a limit errs on the strict side.
-    ;(counts ? reservation.commit() : reservation.release()).catch(() => {})
-  }
-  if (response.closed) settle()
-  else response.once('close', settle)
 }
 
 // Any address at any distance is trusted: then the leftmost, written by the client, is taken for its own.

@@ -1,3 +1,9 @@
+export type {
+  AdaptiveConcurrency,
+  AdaptiveConcurrencyOptions,
+  AdaptiveSlot,
+} from './adaptive-concurrency.ts'
+export { adaptiveConcurrency } from './adaptive-concurrency.ts'
 export type { GcraOptions, QuotaOptions, TokenBucketOptions, WindowOptions } from './algorithms.ts'
 export {
   fixedWindow,
@@ -16,6 +22,7 @@ export type { LimitErrorCode } from './errors.ts'
 export { LIMIT_ERRORS, LimitConfigError, LimitError, LimitUnavailableError } from './errors.ts'
 export type { MessageLimiter, MessageLimiterOptions } from './message-limiter.ts'
 export { messageLimiter } from './message-limiter.ts'
+export type { Offender } from './offenders.ts'
 export type { DenyCacheSettings, RateLimiterOptions } from './options.ts'
 export type { Algorithm, FailureMode, Policy, PolicySize } from './policy.ts'
 export type {

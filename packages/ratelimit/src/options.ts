@@ -27,6 +27,8 @@ export interface RateLimiterOptions<Name extends string = string> {
   readonly maxSubjects?: number
   /** Time between the heartbeats that count live nodes for `onError: 'local'`. @default '5s' */
   readonly heartbeat?: Duration
+  /** How many of the most denied subjects to keep for `offenders()`; 0 keeps none. @default 0 */
+  readonly topOffenders?: number
   /** Label in telemetry and warnings. @default 'ratelimit' */
   readonly name?: string
 }
@@ -49,6 +51,7 @@ export interface ResolvedOptions {
   readonly partitions: number
   readonly maxSubjects: number
   readonly heartbeat: number
+  readonly topOffenders: number
   readonly name: string
 }
 
@@ -69,6 +72,7 @@ export function readOptions(options: RateLimiterOptions): ResolvedOptions {
     'partitions',
     'maxSubjects',
     'heartbeat',
+    'topOffenders',
     'name',
   ])
   const { redis } = options
@@ -91,6 +95,7 @@ export function readOptions(options: RateLimiterOptions): ResolvedOptions {
     partitions: reader.integer('partitions', options.partitions, 128, { min: 1, max: 16_384 }),
     maxSubjects: reader.integer('maxSubjects', options.maxSubjects, 100_000, { min: 1 }),
     heartbeat: reader.duration('heartbeat', options.heartbeat, 5_000, { min: 50 }),
+    topOffenders: reader.integer('topOffenders', options.topOffenders, 0, { min: 0, max: 10_000 }),
     name: reader.string('name', options.name, 'ratelimit', /^.{1,64}$/),
   }
 }

@@ -3,6 +3,7 @@ import type { EventSource } from '@cays/core/events'
 import type { Closeable } from '@cays/core/lifecycle'
 import type { Decision } from './decision.ts'
 import type { LimitError, LimitErrorCode } from './errors.ts'
+import type { Offender } from './offenders.ts'
 import type { PolicySize } from './policy.ts'
 import type { Reservation } from './reservation.ts'
 import type { Charge, Cost } from './shapes.ts'
@@ -91,6 +92,8 @@ export interface RateLimiter<Name extends string = string> extends Closeable, Ev
       readonly signal?: AbortSignal | undefined
     },
   ): Promise<void>
+  /** The subjects this process denied most, with `topOffenders` on; most denied first. */
+  offenders(): readonly Offender[]
   /** The state of the limiter; answers from memory, without asking Redis. */
   health(): LimiterHealth
   /** Waits for decisions under way, ends waits for slots. Redis itself stays open: it is the app's. */

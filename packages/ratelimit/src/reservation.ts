@@ -26,23 +26,22 @@ export interface ReservationParts {
   /** Absent when nothing was charged: denied, or decided without counting. */
   readonly outcome: Outcome | undefined
   readonly run: (shape: Shape) => Promise<unknown>
-  /** Milliseconds after which it is given back. */
-  readonly expires: number
+  /** Calls back when it is to be given back; what it returns takes that back. */
+  readonly expire: (release: () => void) => () => void
 }
 
 export function reservationOf(decision: Decision, parts: ReservationParts): Reservation {
-  const { shapes, shape, outcome, run, expires } = parts
+  const { shapes, shape, outcome, run, expire } = parts
   let charged = decision.allowed ? outcome : undefined
   let settling: Promise<void> | undefined
-  const timer = charged ? setTimeout(() => void release().catch(() => {}), expires) : undefined
-  timer?.unref()
+  const keep = charged ? expire(() => void release().catch(() => {})) : undefined
 
   function settle(back: Shape | undefined, more: Shape | undefined): Promise<void> {
     settling ??= (async () => {
       try {
         await Promise.all([back, more].map((part) => part && run(part)))
         charged = undefined
-        clearTimeout(timer)
+        keep?.()
       } finally {
         settling = undefined
       }
@@ -62,6 +61,20 @@ export function reservationOf(decision: Decision, parts: ReservationParts): Rese
   }
 
   return { allowed: decision.allowed, decision, commit, release, [Symbol.asyncDispose]: release }
+}
+
+/** Commits when `counts` says so or throws (a warning then), gives back otherwise. For HTTP adapters. */
+export function settleBy(reservation: Reservation, counts: () => boolean): void {
+  let charge = true
+  try {
+    charge = counts()
+  } catch (error) {
+    process.emitWarning(`countWhen threw: ${error instanceof Error ? error.stack : error}`, {
+      type: 'CaysRateLimitWarning',
+    })
+  }
+  // When the store is gone the charge stays: a limit errs on the strict side.
+  ;(charge ? reservation.commit() : reservation.release()).catch(() => {})
 }
 
 /** What each policy's charge left, in the order of the slots; empty slots were not charged. */

@@ -37,6 +37,8 @@ const AGAIN = 'Please add the file again.'
 const REFUSALS: Readonly<Record<RefusalReason, string>> = {
   type: `This kind of file cannot be read as a résumé. ${ACCEPTED}`,
   content: `This file is called a PDF, but it is something else inside. Save it as a PDF and add it again. ${ACCEPTED}`,
+  image: `This is a picture, or none that can be read. ${ACCEPTED}`,
+  archive: `This is an archive, or a broken document. ${ACCEPTED}`,
   size: `What arrived is not as large as the file you chose. ${AGAIN} ${ACCEPTED}`,
   missing: `The file has not arrived, or only a part of it. ${AGAIN}`,
   checksum: `The file was damaged on its way. ${AGAIN}`,

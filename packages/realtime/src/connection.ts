@@ -64,7 +64,7 @@ export class Connection<Who extends Identity = Identity> implements Member {
   #info: unknown
   #heardAt = Date.now()
   #refused = 0
-  #advised = false
+  #advised = ''
 
   constructor(
     host: ConnectionHost<Who>,
@@ -103,6 +103,11 @@ export class Connection<Who extends Identity = Identity> implements Member {
     return this.#phase
   }
 
+  /** The rooms it is in or about to join, presence rooms included. */
+  get rooms(): readonly string[] {
+    return [...this.#rooms.names]
+  }
+
   /** Bytes that wait in this process for the socket. */
   get waiting(): number {
     return this.#stream.writableLength
@@ -138,9 +143,9 @@ export class Connection<Who extends Identity = Identity> implements Member {
   }
 
   /** Asks the client to move to another node after `delay`, and at the latest by `deadline`, in milliseconds. */
-  advise(reason: string, delay: number, deadline: number): void {
-    if (this.#phase !== 'ready' || this.#advised) return
-    this.#advised = true
+  advise(reason: 'drain' | 'rebalance', delay: number, deadline: number): void {
+    if (this.#phase !== 'ready' || this.#advised === reason) return
+    this.#advised = reason
     this.#reply(['advice', reason, Math.round(delay), Math.round(deadline)])
   }
 

@@ -292,6 +292,26 @@ export function createRealtime<C extends Contract = Contract, Who extends Identi
         broker: health,
       }
     },
+    connections: () =>
+      [...connections].flatMap((connection) => {
+        const { id, who, address, rooms: names, waiting } = connection
+        if (connection.phase !== 'ready' || !who) return []
+        const disconnect = (reason = 'disconnected') => connection.close(CLOSE.kicked, reason.slice(0, 100))
+        return [{ id, who, address, rooms: names, waiting, disconnect }]
+      }),
+    shed(share, shedOptions = {}) {
+      life.assertOpen()
+      reader.known(shedOptions, ['over'], 'shed')
+      const chance = reader.number('shed.share', share, 0, { min: 0, max: 1 })
+      const span = reader.duration('shed.over', shedOptions.over, 20_000)
+      let moving = 0
+      for (const connection of connections) {
+        if (connection.phase !== 'ready' || Math.random() >= chance) continue
+        connection.advise('rebalance', Math.random() * span, span)
+        moving++
+      }
+      return moving
+    },
     drain: (drainOptions) => drain(drainOptions),
     close: () => life.close(),
     [Symbol.asyncDispose]: () => life.close(),

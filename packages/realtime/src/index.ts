@@ -37,6 +37,7 @@ export type {
   DisconnectOptions,
   DrainOptions,
   Realtime,
+  RealtimeConnection,
   RealtimeEvents,
   RealtimeHealth,
   RealtimeUser,

@@ -63,6 +63,19 @@ export interface DrainOptions {
   readonly signal?: AbortSignal
 }
 
+/** One connection of this node, for those who run it. */
+export interface RealtimeConnection<Who extends Identity> {
+  readonly id: string
+  readonly who: Who
+  readonly address: string
+  /** Names of its rooms; those of presence begin with `@`. */
+  readonly rooms: readonly string[]
+  /** Bytes that wait for it in memory. */
+  readonly waiting: number
+  /** Ends it for good: the client stops, and says so with this reason. */
+  disconnect(reason?: string): void
+}
+
 /** A node of the realtime service; see {@link createRealtime}. */
 export interface Realtime<C extends Contract, Who extends Identity>
   extends EventSource<RealtimeEvents>,
@@ -102,6 +115,14 @@ export interface Realtime<C extends Contract, Who extends Identity>
   ): Disposable
   /** The state of this node; answers from memory, for a readiness probe. */
   health(): RealtimeHealth
+  /** The connections of this node, as a list of this moment. Whole users: `user(id).disconnect()`, on all nodes. */
+  connections(): readonly RealtimeConnection<Who>[]
+  /**
+   * Asks about this share of the clients (0 to 1) to open a new connection and then leave the old one, each at its
+   * own moment within `over` ('20s' by default): spreads load after a node was added. Where they go is
+   * the load balancer's choice. Answers how many were asked.
+   */
+  shed(share: number, options?: { readonly over?: Duration }): number
   /**
    * Moves the clients to other nodes without a gap: takes no new ones, advises each to open its new
    * connection at its own moment within `over`, and resolves when all have left or the time is over.

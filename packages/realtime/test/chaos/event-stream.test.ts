@@ -17,7 +17,7 @@ let id = 0
 beforeAll(async () => {
   redis = await startRedis()
   client = new Redis(redis.url, { lazyConnect: true })
-  publisher = createPublisher({ redis: client })
+  publisher = createPublisher({ redis: client, history: { size: 10_000 } })
   nodes = await Promise.all([startNodeProcess(redis.url), startNodeProcess(redis.url)])
   balancer = await startBalancer(() => nodes.map(({ port }) => port))
 })

@@ -7,6 +7,8 @@ import { startLocalNode } from '../support/local-node.ts'
 import { range, rawSubscribe } from '../support/raw-client.ts'
 import { faultsOf, type Record, record, startCounting } from '../support/recorder.ts'
 
+// Long enough for whatever a busy machine takes.
+const history = { size: 10_000 }
 let redis: StandaloneRedis
 let client: Redis
 beforeAll(async () => {
@@ -24,8 +26,8 @@ let publisher: ReturnType<typeof createPublisher>
 let id = 0
 beforeEach(async () => {
   id++
-  nodes = await Promise.all([1, 2].map(() => startLocalNode({ redis: client, checkInterval: 500 })))
-  publisher = createPublisher({ redis: client, timeout: 2_000 })
+  nodes = await Promise.all([1, 2].map(() => startLocalNode({ redis: client, history, checkInterval: 500 })))
+  publisher = createPublisher({ redis: client, history, timeout: 2_000 })
 })
 afterEach(async () => {
   await publisher.close()
@@ -121,7 +123,7 @@ describe('while Redis cannot serve', () => {
   it('because its connections are half-open, a ping finds out and nothing is lost', async () => {
     const proxy = await startFaultProxy(redis.url)
     const behind = new Redis(proxy.url, { lazyConnect: true })
-    const node = await startLocalNode({ redis: behind, checkInterval: 300 })
+    const node = await startLocalNode({ redis: behind, history, checkInterval: 300 })
     const one = record(node.url, id)
     await expect.poll(() => one.room.status).toBe('subscribed')
     const counting = count()

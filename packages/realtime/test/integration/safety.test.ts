@@ -131,6 +131,76 @@ describe('hostile clients', () => {
   })
 })
 
+describe('those who run a node', () => {
+  it('see its connections and can end one', async () => {
+    const node = await start()
+    const [ann, ben] = [await hello(node.url, 'ann'), await hello(node.url, 'ben')]
+    ann.send(['sub', 2, 'job:1'])
+    await expect.poll(() => ann.messages.length).toBe(2)
+    const list = () => node.realtime.connections().map(({ who, rooms }) => ({ user: who.userId, rooms }))
+    expect(list()).toEqual([
+      { user: 'ann', rooms: ['job:1'] },
+      { user: 'ben', rooms: [] },
+    ])
+    node.realtime.connections()[0]?.disconnect('too loud')
+    await expect(ann.closed).resolves.toEqual({ code: 4503, reason: 'too loud' })
+    expect(list()).toEqual([{ user: 'ben', rooms: [] }])
+    ben.close()
+  })
+
+  it('can move a share of the clients elsewhere, without a moment offline', async () => {
+    const [first, second] = [await start(), await start()]
+    let url = first.url
+    const statuses: string[] = []
+    const clients = Array.from({ length: 12 }, () => {
+      const client = createClient({ url: () => url, getToken: () => 'ann', WebSocket })
+      closers.push(() => client.close())
+      client.onStatus((status) => statuses.push(status))
+      return client
+    })
+    await Promise.all(clients.map((client) => client.connect()))
+    statuses.length = 0
+    url = second.url
+    const moved = first.realtime.shed(0.5, { over: 50 })
+    await expect.poll(() => second.realtime.health().connections).toBe(moved)
+    await expect.poll(() => first.realtime.health().connections).toBe(clients.length - moved)
+    expect(first.realtime.shed(1, { over: 50 })).toBe(clients.length - moved)
+    await expect.poll(() => second.realtime.health().connections).toBe(clients.length)
+    expect(statuses).toEqual([])
+  })
+
+  it('bound how many are let in at once; the others come when they are told to', async () => {
+    let asked = 0
+    let letIn = () => {}
+    const gate = new Promise<void>((resolve) => {
+      letIn = resolve
+    })
+    const node = await start({
+      limits: { handshakes: 3 },
+      authenticate: async ({ token }) => {
+        asked++
+        await gate
+        return { userId: token }
+      },
+    })
+    const raws = await Promise.all(Array.from({ length: 10 }, () => openRaw(node.url)))
+    for (const raw of raws) {
+      closers.push(() => raw.close())
+      if (raw.socket.readyState === raw.socket.OPEN) raw.send(['hello', 1, 'ann', null, []])
+    }
+    const refused = () => raws.filter(({ socket }) => socket.readyState === socket.CLOSED)
+    await expect.poll(() => refused().length).toBe(7)
+    for (const { closed } of refused()) {
+      const { code, reason } = await closed
+      expect(code).toBe(1013)
+      expect(Number(reason)).toBeGreaterThanOrEqual(1_000)
+    }
+    letIn()
+    await expect.poll(() => raws.filter(({ messages }) => messages[0]?.[0] === 'welcome').length).toBe(3)
+    expect(asked).toBe(3)
+  })
+})
+
 describe('origins', () => {
   const attempt = async (url: string, origin?: string, protocol = SUBPROTOCOL) => {
     const socket = new WebSocket(url, protocol, origin === undefined ? {} : { origin })

@@ -6,7 +6,10 @@ import type { RealtimeOptions } from '../../src/options.ts'
 export type NodeOptions = Partial<RealtimeOptions<never, { readonly userId: string }>>
 
 /** A realtime node with its HTTP server in this process; the token is the user's id. */
-export async function startLocalNode(options: NodeOptions = {}) {
+export async function startLocalNode(
+  options: NodeOptions = {},
+  pages: Readonly<Record<string, string>> = {},
+) {
   const realtime = createRealtime({
     origins: 'any',
     authenticate: ({ token }) => (token ? { userId: token } : null),
@@ -19,6 +22,12 @@ export async function startLocalNode(options: NodeOptions = {}) {
   let requests = 0
   const server = createServer((request, response) => {
     requests++
+    const page = request.method === 'GET' ? pages[request.url ?? ''] : undefined
+    if (page !== undefined) {
+      const type = request.url?.endsWith('.js') ? 'text/javascript' : 'text/html'
+      response.writeHead(200, { 'content-type': type }).end(page)
+      return
+    }
     void realtime.eventStream(request, response)
   })
   const sockets = new Set<Socket>()

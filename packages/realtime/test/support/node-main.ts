@@ -3,7 +3,12 @@ import { startLocalNode } from './local-node.ts'
 
 const [url = '', options = '{}'] = process.argv.slice(2)
 const redis = new Redis(url, { lazyConnect: true })
-const node = await startLocalNode({ redis, checkInterval: 1_000, ...JSON.parse(options) })
+const node = await startLocalNode({
+  redis,
+  history: { size: 10_000 },
+  checkInterval: 1_000,
+  ...JSON.parse(options),
+})
 
 process.on('message', async (message: { readonly drain?: number }) => {
   if (message.drain !== undefined) await node.realtime.drain({ over: message.drain })

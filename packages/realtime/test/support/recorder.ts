@@ -1,6 +1,8 @@
 import { WebSocket } from 'ws'
 import { type ClientOptions, createClient, type Gap } from '../../src/client.ts'
 
+export { sequenceFaults as faultsOf } from '../../src/testing.ts'
+
 /** What one client saw in one room: numbers, and gaps where they were announced. */
 export interface Record {
   readonly client: ReturnType<typeof createClient>
@@ -25,18 +27,6 @@ export function record(
   room.on('n', (data) => numbers.push(data as number))
   room.onGap((gap) => gaps.push({ after: numbers.length, gap }))
   return { client, room, numbers, gaps, close: () => client.close() }
-}
-
-/** Numbers that are missing, repeated or out of order, where no gap was announced in between. */
-export function faultsOf({ numbers, gaps }: Pick<Record, 'numbers' | 'gaps'>): string[] {
-  const faults: string[] = []
-  for (let at = 1; at < numbers.length; at++) {
-    const [before = 0, now = 0] = [numbers[at - 1], numbers[at]]
-    const announced = gaps.some(({ after }) => after === at)
-    if (now === before + 1 || (announced && now > before)) continue
-    faults.push(`${now} follows ${before} at ${at}`)
-  }
-  return faults
 }
 
 /** Publishes 1, 2, 3 … until stopped; each number once, repeated with its key until it is stored. */

@@ -1,0 +1,3 @@
+import { publishing } from './publish.ts'
+
+export const benchmark = publishing(256, 1.25)

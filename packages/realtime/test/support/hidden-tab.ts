@@ -1,0 +1,65 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { superviseChild } from '@cays/testkit'
+import { WebSocket } from 'ws'
+
+interface Answer {
+  readonly id?: number
+  readonly result?: { readonly result?: { readonly value?: unknown } }
+}
+
+/**
+ * A background tab of a Chromium of its own, driven by hand: Playwright keeps its pages visible, and a
+ * visible page is never frozen.
+ */
+export async function openHiddenTab(url: string) {
+  const profile = mkdtempSync(join(tmpdir(), 'cays-tab-'))
+  const flags = ['--headless=new', '--no-sandbox', '--disable-gpu', '--remote-debugging-port=0']
+  const command = process.env.CHROMIUM ?? '/usr/bin/chromium'
+  const child = spawn(command, [...flags, `--user-data-dir=${profile}`, 'about:blank'], { stdio: 'ignore' })
+  superviseChild(child)
+  const file = join(profile, 'DevToolsActivePort')
+  while (!existsSync(file) || !readFileSync(file, 'utf8').includes('\n')) {
+    if (child.exitCode !== null) throw new Error('chromium died at start')
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  const [port] = readFileSync(file, 'utf8').split('\n')
+  const open = async (address: string) => {
+    const answer = await fetch(`http://127.0.0.1:${port}/json/new?${address}`, { method: 'PUT' })
+    return (await answer.json()) as { readonly webSocketDebuggerUrl: string }
+  }
+  const socket = new WebSocket((await open(url)).webSocketDebuggerUrl)
+  await once(socket, 'open')
+  // The tab in front of it.
+  await open('about:blank')
+  let id = 0
+  const waiting = new Map<number, (answer: Answer) => void>()
+  socket.on('message', (data) => {
+    const answer = JSON.parse(data.toString()) as Answer
+    waiting.get(answer.id ?? -1)?.(answer)
+  })
+  const send = (method: string, params: object) =>
+    new Promise<Answer>((resolve) => {
+      waiting.set(++id, resolve)
+      socket.send(JSON.stringify({ id, method, params }))
+    })
+  return {
+    /** The value of an expression in the page. */
+    async evaluate(expression: string): Promise<unknown> {
+      const answer = await send('Runtime.evaluate', { expression, returnByValue: true })
+      return answer.result?.result?.value
+    },
+    freeze: () => send('Page.setWebLifecycleState', { state: 'frozen' }),
+    thaw: () => send('Page.setWebLifecycleState', { state: 'active' }),
+    async close() {
+      socket.terminate()
+      const exited = once(child, 'exit')
+      child.kill('SIGKILL')
+      await exited
+      rmSync(profile, { recursive: true, force: true, maxRetries: 5 })
+    },
+  }
+}

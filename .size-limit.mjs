@@ -5,6 +5,7 @@ const LIMITS = {
   '@cays/cache': '25 kB',
   '@cays/db-router': '25 kB',
   '@cays/ratelimit': '20 kB',
+  '@cays/ratelimit/testing': '20 kB',
   '@cays/realtime': '22 kB',
   '@cays/storage': '48 kB',
   '@cays/testkit': '50 kB',

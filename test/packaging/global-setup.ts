@@ -88,8 +88,9 @@ async function consume(
     version: '1.0.0',
     private: true,
     dependencies: { ...wanted, ...tools, ...own },
-    // The packages depend on each other by version; here these versions are the tarballs.
-    overrides: own,
+    // The packages depend on each other by version; here these versions are the tarballs. Others are those
+    // that run on this version of Node.
+    overrides: { ...readJson<{ readonly overrides: object }>('package.json').overrides, ...own },
   }
   await mkdir(folder)
   await writeFile(join(folder, 'package.json'), JSON.stringify(manifest, null, 2))

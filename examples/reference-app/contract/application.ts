@@ -8,15 +8,16 @@ export type ApplicationStatus = z.infer<typeof applicationStatusSchema>
 export const RESUME_TYPE = 'application/pdf'
 export const RESUME_MAX_BYTES = 20 * 1024 * 1024
 
+const digestSchema = z.string().regex(/^[A-Za-z0-9+/]{43}=$/)
+
 /** Asks for a ticket to upload a résumé straight to the bucket. */
 export const issueUploadSchema = z.strictObject({
   name: z.string().min(1).max(200),
   size: z.int().min(1).max(RESUME_MAX_BYTES, 'A résumé may have at most 20 MB.'),
   type: z.literal(RESUME_TYPE, 'A résumé must be a PDF.'),
-  sha256: z
-    .string()
-    .regex(/^[A-Za-z0-9+/]{43}=$/)
-    .optional(),
+  sha256: digestSchema.optional(),
+  /** Of a file that is sent in parts. */
+  partSha256: z.array(digestSchema).max(10).optional(),
 })
 export type IssueUpload = z.infer<typeof issueUploadSchema>
 

@@ -101,7 +101,7 @@ function webApp(web: string): Router {
       index: false,
       serveStatic: {
         setHeaders: (res, path) => {
-          res.set(
+          res.setHeader(
             'Cache-Control',
             path.startsWith(hashed) ? 'public, max-age=31536000, immutable' : 'no-cache',
           )

@@ -1,3 +1,4 @@
+import type { BrowserUpload, UploadState } from '@cays/storage/browser'
 import { ArrowLeft, BadgeCheck, FileText, Pause, Play, RotateCw, Upload, X } from 'lucide-react'
 import { type FormEvent, useEffect, useState, useSyncExternalStore } from 'react'
 import { DropZone, Button as FileButton, FileTrigger, ProgressBar } from 'react-aria-components'
@@ -7,7 +8,7 @@ import type { JobDetail } from '../../../contract/job.ts'
 import { ApiError } from '../data/api.ts'
 import { useApply } from '../data/applications.ts'
 import { useJob } from '../data/jobs.ts'
-import { ResumeUpload, type UploadState } from '../data/resume-upload.ts'
+import { reasonOf, resumeUpload } from '../data/resume-upload.ts'
 import { button } from '../ui/button.ts'
 import { TextArea } from '../ui/field.tsx'
 import { bytes } from '../ui/format.ts'
@@ -107,7 +108,7 @@ function ApplyForm({
   readonly onSent: (application: MyApplication) => void
 }) {
   const [note, setNote, clearNote] = useDraft(`apply:${job.id}`, '')
-  const [upload, setUpload] = useState<ResumeUpload>()
+  const [upload, setUpload] = useState<BrowserUpload<undefined>>()
   const [refusal, setRefusal] = useState('')
   const apply = useApply(job.id)
   const heldBack = useHeldBack(apply.error)
@@ -123,7 +124,7 @@ function ApplyForm({
       setRefusal(reason)
       return setUpload(undefined)
     }
-    const next = new ResumeUpload(file)
+    const next = resumeUpload(file)
     setUpload(next)
     next.start()
   }
@@ -234,12 +235,16 @@ function ResumeDrop({ onFile }: { readonly onFile: (file: File | undefined) => v
   )
 }
 
-const PHASES: Readonly<Record<UploadState['phase'], string>> = {
+type State = UploadState<undefined>
+
+const PHASES: Readonly<Record<State['phase'], string>> = {
+  idle: 'Getting ready',
   preparing: 'Getting ready',
   sending: 'Sending',
   paused: 'Paused',
   waiting: 'Connection lost, trying again',
-  sent: 'Arrived',
+  completing: 'Arrived',
+  done: 'Arrived',
   failed: 'Stopped',
 }
 
@@ -248,11 +253,11 @@ function UploadCard({
   state,
   onRemove,
 }: {
-  readonly upload: ResumeUpload
-  readonly state: UploadState
+  readonly upload: BrowserUpload<undefined>
+  readonly state: State
   readonly onRemove: () => void
 }) {
-  const { phase, sent, total, reason } = state
+  const { phase, sent, total, error } = state
   const running = phase === 'preparing' || phase === 'sending' || phase === 'waiting'
   const percent = Math.floor((100 * sent) / total)
   const action =
@@ -260,7 +265,7 @@ function UploadCard({
   return (
     <div className="card p-4">
       <div className="flex items-center gap-3">
-        {phase === 'sent' ? (
+        {phase === 'done' ? (
           <BadgeCheck aria-hidden size={22} className="flex-none text-reef" />
         ) : (
           <FileText aria-hidden size={22} className="flex-none text-sea" />
@@ -269,7 +274,7 @@ function UploadCard({
           <p className="truncate font-medium">{upload.file.name}</p>
           <p className="text-sm text-soft tabular-nums">
             <span role="status">{PHASES[phase]}</span>
-            {phase === 'sent' ? `, ${bytes(total)}` : `, ${bytes(sent)} of ${bytes(total)}`}
+            {phase === 'done' ? `, ${bytes(total)}` : `, ${bytes(sent)} of ${bytes(total)}`}
           </p>
         </div>
         {running && (
@@ -306,7 +311,7 @@ function UploadCard({
           <X aria-hidden size={18} />
         </button>
       </div>
-      {phase !== 'sent' && (
+      {phase !== 'done' && (
         <ProgressBar aria-label="Upload" value={percent} className="mt-3 block">
           <div className="h-1.5 overflow-hidden rounded-full bg-sunken">
             <div
@@ -316,16 +321,16 @@ function UploadCard({
           </div>
         </ProgressBar>
       )}
-      {reason && (
+      {error !== undefined && (
         <p role="alert" className="mt-3 text-sm text-coral">
-          {reason}
+          {reasonOf(error)}
         </p>
       )}
     </div>
   )
 }
 
-function useUpload(upload: ResumeUpload | undefined): UploadState | undefined {
+function useUpload(upload: BrowserUpload<undefined> | undefined): State | undefined {
   return useSyncExternalStore(upload?.subscribe ?? nothing, () => upload?.state)
 }
 

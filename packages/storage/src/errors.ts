@@ -37,6 +37,11 @@ export const STORAGE_ERRORS = {
     meaning: 'What arrived is not what was sent. Nothing is visible under the key; send it again.',
     retryable: true,
   },
+  STORAGE_ERR_IMAGE: {
+    meaning:
+      'A picture cannot be worked on: it has more pixels or pictures than allowed, is broken, or of a type that sharp does not read.',
+    retryable: false,
+  },
   STORAGE_ERR_DENIED: {
     meaning:
       'The provider refused the credentials or their rights, or the clock of this machine is off by more than 15 minutes.',

@@ -14,7 +14,10 @@ function ours(rooms: number): Contender {
       const publisher = createPublisher({ redis })
       const all = Array.from({ length: rooms }, (_, id) => publisher.room('job:{id}', { id }))
       return {
-        run: inFlight(IN_FLIGHT, (index) => all[index % rooms]?.publish('updated', data) ?? Promise.resolve()),
+        run: inFlight(
+          IN_FLIGHT,
+          (index) => all[index % rooms]?.publish('updated', data) ?? Promise.resolve(),
+        ),
         async close() {
           await publisher.close()
           redis.disconnect()

@@ -1,8 +1,9 @@
 import type { Connection } from './connection.ts'
 import type { NodePresence } from './node-presence.ts'
 import type { Hold } from './node-rooms.ts'
-import type { AuthenticateAttempt, AuthorizeRule, Identity, ResolvedLimits } from './options.ts'
+import type { AuthenticateAttempt, AuthorizeRule, Identity } from './options.ts'
 import type { Position } from './protocol.ts'
+import type { ResolvedLimits } from './resolve-options.ts'
 import type { PublishOptions } from './room-publisher.ts'
 import type { FoundRoom, RoomAddress } from './room-registry.ts'
 

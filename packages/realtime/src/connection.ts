@@ -6,6 +6,7 @@ import { momentOf } from './access.ts'
 import { ConnectionCalls } from './connection-calls.ts'
 import type { ConnectionHost } from './connection-host.ts'
 import { ConnectionRooms, tooSlow } from './connection-rooms.ts'
+import type { ConnectionSocket, ConnectionStream } from './connection-transport.ts'
 import { RealtimeError } from './errors.ts'
 import { encodeFrame } from './frame.ts'
 import type { Member, Subscription } from './node-room.ts'
@@ -19,25 +20,6 @@ const MAX_MESSAGES_PER_FRAME = 512
 const MAX_REFUSED = 1_000
 // Replies may exceed the budget of room messages by this much before the socket is given up.
 const REPLY_ALLOWANCE = 1_048_576
-
-/** What reads frames from a client and does the closing: a `WebSocket` of `ws`, or an event stream. */
-export interface ConnectionSocket {
-  readonly readyState: number
-  readonly OPEN: number
-  on(event: 'message', listener: (data: Buffer, binary: boolean) => void): unknown
-  on(event: 'error', listener: (error: Error) => void): unknown
-  on(event: 'close', listener: (code: number) => void): unknown
-  close(code: number, reason: string): void
-  terminate(): void
-}
-
-/** What carries encoded frames to a client. */
-export interface ConnectionStream {
-  readonly writableLength: number
-  readonly writableNeedDrain: boolean
-  write(frame: Buffer): unknown
-  on(event: 'drain', listener: () => void): unknown
-}
 
 /**
  * One socket: reads what its client says and never throws because of it, keeps its rooms, and bounds what

@@ -3,10 +3,11 @@ import type { BrokerHealth } from './broker.ts'
 import type { Contract, EventInput, EventName, RoomContract, RoomPattern } from './contract.ts'
 import { RealtimeError } from './errors.ts'
 import { memoryBroker } from './memory-broker.ts'
-import { type BaseOptions, optionReader, resolveBase } from './options.ts'
+import type { BaseOptions } from './options.ts'
 import type { Position } from './protocol.ts'
 import { PublishQueue } from './publish-queue.ts'
 import { redisBroker } from './redis-broker.ts'
+import { optionReader, resolveBase } from './resolve-options.ts'
 import {
   type ParamsArgument,
   type PublishingRoom,

@@ -4,8 +4,9 @@ import { delay, raceAbort } from '@cays/core/abort'
 import { Events } from '@cays/core/events'
 import { Lifecycle } from '@cays/core/lifecycle'
 import type { Broker, BrokerEvents } from './broker.ts'
-import { Connection, type ConnectionSocket, type ConnectionStream } from './connection.ts'
+import { Connection } from './connection.ts'
 import type { ConnectionHost } from './connection-host.ts'
+import type { ConnectionSocket, ConnectionStream } from './connection-transport.ts'
 import { Connections } from './connections.ts'
 import type { Contract } from './contract.ts'
 import { guarded } from './create-publisher.ts'
@@ -15,33 +16,16 @@ import { memoryBroker } from './memory-broker.ts'
 import { Methods } from './methods.ts'
 import { NodePresence } from './node-presence.ts'
 import { NodeRooms } from './node-rooms.ts'
-import {
-  checkPattern,
-  type Identity,
-  optionReader,
-  type RealtimeOptions,
-  resolveBase,
-  resolveLimits,
-  resolvePresence,
-} from './options.ts'
+import type { Identity, RealtimeOptions } from './options.ts'
 import { CLOSE, PRESENCE_PREFIX } from './protocol.ts'
 import { PublishQueue } from './publish-queue.ts'
 import type { DrainOptions, Realtime, RealtimeEvents } from './realtime-types.ts'
 import { redisBroker } from './redis-broker.ts'
+import { optionReader, resolveServer } from './resolve-options.ts'
 import { RoomPublisher } from './room-publisher.ts'
 import { type RoomAddress, RoomRegistry } from './room-registry.ts'
 import { CONNECTIONS } from './telemetry.ts'
 import { attachUpgrade } from './upgrade.ts'
-
-const SERVER_OPTIONS = [
-  'origins',
-  'authenticate',
-  'authorize',
-  'limits',
-  'presence',
-  'heartbeat',
-  'checkInterval',
-] as const
 
 // Orders from node to node: a room with a history like any other, so that a node that was cut off from
 // Redis carries them out late instead of never.
@@ -76,26 +60,8 @@ export function createRealtime<C extends Contract = Contract, Who extends Identi
   options: RealtimeOptions<C, Who>,
 ): Realtime<C, Who> {
   const reader = optionReader('createRealtime')
-  const base = resolveBase(options, reader, SERVER_OPTIONS)
-  const limits = resolveLimits(options.limits, reader)
-  const heartbeat = reader.duration('heartbeat', options.heartbeat, 25_000, { min: 100 })
-  const checkInterval = reader.duration('checkInterval', options.checkInterval, 10_000, { min: 50 })
-  const capacity = reader.integer('limits.publishes', options.limits?.publishes, 10_000, { min: 1 })
-  const origins = reader.required('origins', options.origins)
-  if (origins !== 'any' && !Array.isArray(origins)) {
-    reader.fail("origins must be a list of origins, or 'any'")
-  }
-  const authenticate = reader.required('authenticate', reader.function('authenticate', options.authenticate))
-  const rules = new Map(Object.entries(reader.required('authorize', options.authorize)))
-  for (const [pattern, rule] of rules) {
-    checkPattern(pattern, reader)
-    if (rule !== true && typeof rule !== 'function') {
-      reader.fail(`authorize['${pattern}'] must be a function or true`)
-    }
-  }
-  for (const pattern of Object.keys(options.contract?.rooms ?? {})) {
-    if (!rules.has(pattern)) reader.fail(`authorize['${pattern}'] is required: the contract has that room`)
-  }
+  const { base, limits, heartbeat, checkInterval, capacity, origins, authenticate, rules, presenceTimes } =
+    resolveServer(options, reader)
 
   const node = randomBytes(6).toString('base64url')
   const events = new Events<RealtimeEvents>()
@@ -119,7 +85,7 @@ export function createRealtime<C extends Contract = Contract, Who extends Identi
   const presence = new NodePresence({
     node,
     store: broker.presence,
-    ...resolvePresence(options.presence, reader),
+    ...presenceTimes,
   })
   const publisher = new RoomPublisher(broker, new PublishQueue(broker, { capacity }), base)
   const methods = new Methods(options.contract)
@@ -212,8 +178,8 @@ export function createRealtime<C extends Contract = Contract, Who extends Identi
   sweep.unref()
 
   life.onClose(() => broker.close())
-  life.onClose(() => streams.close())
   life.onClose(() => rooms.close())
+  life.onClose(() => streams.close())
   life.onClose(() => presence.close())
   life.onClose(() => clearInterval(sweep))
   life.onClose(() => draining?.abort())

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events'
 import type { ServerResponse } from 'node:http'
-import type { ConnectionSocket, ConnectionStream } from './connection.ts'
+import type { ConnectionSocket, ConnectionStream } from './connection-transport.ts'
 import { decodeFrames } from './frame.ts'
 import { CLOSE } from './protocol.ts'
 

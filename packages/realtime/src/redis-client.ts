@@ -11,9 +11,18 @@ export interface RedisClient extends ScriptClient {
   ssubscribe(...channels: string[]): Promise<unknown>
   sunsubscribe(...channels: string[]): Promise<unknown>
   ping(): Promise<unknown>
+  /** The servers of a cluster. */
+  nodes?(role: 'master'): readonly RedisServer[]
   duplicate(...args: never[]): unknown
   on(event: string, listener: (...args: unknown[]) => void): unknown
   disconnect(reconnect?: boolean): void
+}
+
+/** A server of a cluster, as its client reaches it. */
+export interface RedisServer {
+  readonly status: string
+  ping(): Promise<unknown>
+  disconnect(): void
 }
 
 const RETRY = (times: number): number => Math.random() * Math.min(1_000, 50 * 2 ** Math.min(times, 6))

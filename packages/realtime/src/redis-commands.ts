@@ -129,14 +129,19 @@ export class RedisCommands {
     return this.#runId
   }
 
-  // Finds a connection that is silently dead.
+  // Finds connections that are silently dead. A cluster's client connects again to a server that it lost.
   async #check(): Promise<void> {
-    if (!this.up || this.#options.redis.isCluster) return
-    try {
-      await withTimeout(this.client.ping(), this.#options.heartbeat)
-    } catch {
-      if (!this.#closed) this.client.disconnect(true)
-    }
+    const alone = { ping: () => this.client.ping(), disconnect: () => this.client.disconnect(true) }
+    const servers = this.client.nodes?.('master').filter(({ status }) => status === 'ready') ?? [alone]
+    if (!this.up) return
+    const checks = servers.map(async (server) => {
+      try {
+        await withTimeout(server.ping(), this.#options.heartbeat)
+      } catch {
+        if (!this.#closed) server.disconnect()
+      }
+    })
+    await Promise.all(checks)
   }
 }
 

@@ -1,9 +1,9 @@
 import type { Broker } from './broker.ts'
 import type { EventInput, EventName, RoomParams } from './contract.ts'
 import { RealtimeError } from './errors.ts'
-import type { ResolvedBase } from './options.ts'
 import type { Position } from './protocol.ts'
 import type { PublishQueue } from './publish-queue.ts'
+import type { ResolvedBase } from './resolve-options.ts'
 import { type EncodedEvent, encodeEvent, type RoomAddress } from './room-registry.ts'
 import { PUBLISHES } from './telemetry.ts'
 

@@ -3,8 +3,8 @@ import type { HistorySpec } from './broker.ts'
 import { type Contract, isEphemeral, type RoomContract, schemaOf } from './contract.ts'
 import { RealtimeError } from './errors.ts'
 import { PRESENCE_HISTORY } from './node-presence.ts'
-import { historySpec, type ResolvedBase } from './options.ts'
 import { PRESENCE_PREFIX } from './protocol.ts'
+import { historySpec, type ResolvedBase } from './resolve-options.ts'
 import { formatRoom, type RoomMatcher, roomMatcher } from './room-name.ts'
 
 /** A room as the server names it: where it lives and what may be said in it. */

@@ -150,7 +150,7 @@ describe('the right to be seen', () => {
 
 describe('what presence costs', () => {
   it('grows with nodes and with those who come and go, not with connections, rooms or time', async () => {
-    const presence = { lease: 300 }
+    const presence = { lease: 3_000 }
     const nodes = [await start({ presence }), await start({ presence })]
     const users = Array.from({ length: 20 }, (_, n) => `user${n}`)
     for (const node of nodes) {
@@ -162,8 +162,8 @@ describe('what presence costs', () => {
       }
     }
     const before = { hset: await calls('hset'), renewals: await calls('zadd'), adds: await calls('xadd') }
-    // 120 connections in three rooms, for at least ten renewals of each node's lease.
-    await expect.poll(() => calls('zadd')).toBeGreaterThan(before.renewals + 20)
+    // 120 connections in three rooms, for some renewals of each node's lease.
+    await expect.poll(() => calls('zadd')).toBeGreaterThan(before.renewals + 6)
     expect(await calls('hset')).toBe(before.hset)
     expect(await calls('xadd')).toBe(before.adds)
   })

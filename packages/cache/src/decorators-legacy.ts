@@ -19,10 +19,10 @@ export {
 export type { CallKey } from './key.ts'
 
 /** What the decorators here are: TypeScript's own kind, of `experimentalDecorators`. */
-export type LegacyMethodDecorator = <M extends (...args: never[]) => Promise<unknown>>(
+export type LegacyMethodDecorator = (
   target: object,
   name: string | symbol,
-  descriptor: TypedPropertyDescriptor<M>,
+  descriptor: PropertyDescriptor,
 ) => void
 
 /** As `cached` of `/decorators`, for `experimentalDecorators`. The types of the options are yours to annotate. */
@@ -56,8 +56,8 @@ function legacy<This, Args extends unknown[], Result>(
   ) => Method<This, Args, Result>,
 ): LegacyMethodDecorator {
   return (_target, _name, descriptor) => {
-    const method = descriptor.value as unknown as Method<This, Args, Result>
+    const method: Method<This, Args, Result> = descriptor.value
     // The decorators beneath make no use of a context.
-    descriptor.value = decorate(method, undefined as never) as unknown as NonNullable<typeof descriptor.value>
+    descriptor.value = decorate(method, undefined as never)
   }
 }

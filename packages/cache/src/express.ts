@@ -15,6 +15,7 @@ import {
 } from './http-rules.ts'
 import { DEFAULT_FRESHNESS, type FreshnessOptions, readFreshness } from './options.ts'
 
+/** What is kept, by what it is told apart, and for how long. */
 export interface HttpCacheOptions extends Pick<FreshnessOptions, 'ttl' | 'staleWhileRevalidate' | 'timeout'> {
   /** Request fields that answers differ by. An answer whose `Vary` names another one is not kept. @default [] */
   readonly vary?: readonly string[] | undefined

@@ -203,7 +203,7 @@ function ApplicantCard({
       <div className="flex items-center gap-3">
         <Monogram round name={applicant.name} />
         <div className="min-w-0">
-          <h3 className="truncate leading-snug font-semibold">{applicant.name}</h3>
+          <h3 className="line-clamp-2 leading-snug font-semibold wrap-break-word">{applicant.name}</h3>
           <p className="flex items-center gap-1.5 text-sm text-faint">
             {fresh && <LiveDot />}
             <TimeAgo iso={application.createdAt} />

@@ -148,11 +148,10 @@ function NodePart({ node, map }: { readonly node: KnownNode; readonly map: MapLa
         <span aria-hidden className={`ml-auto size-2 flex-none rounded-full ${DOTS[dot]}`} />
       </p>
       <p className="truncate text-[0.8125rem] text-soft tabular-nums">
-        {away
-          ? 'Away'
-          : state === 'draining'
-            ? 'Draining'
-            : `${plural(status.sockets, 'socket')}, ${Math.round(status.memory / 1024 / 1024)} MB`}
+        {away ? 'Away' : state === 'draining' ? 'Draining' : plural(status.sockets, 'socket')}
+        {!away && state !== 'draining' && (
+          <span className="max-sm:hidden">, {Math.round(status.memory / 1024 / 1024)} MB</span>
+        )}
       </p>
       <p className="flex gap-1.5 text-[0.8125rem]">
         <span

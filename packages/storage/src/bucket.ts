@@ -6,6 +6,7 @@ import { attachment } from './content-disposition.ts'
 import { copyObject } from './copy-object.ts'
 import { downloadToFile, parallelBody } from './download.ts'
 import { StorageError, StorageUsageError } from './errors.ts'
+import type { GrantPermission, TemporaryCredentials } from './grant.ts'
 import { checkKey, checkOwnKey, checkPrefix } from './key.ts'
 import { MiB } from './part-plan.ts'
 import type { ByteRange, Capabilities, ObjectHead, ObjectInfo, Provider } from './provider.ts'
@@ -135,6 +136,16 @@ export interface SignedPut {
   readonly url: string
   /** To be sent exactly so; browsers add Content-Length themselves. */
   readonly headers: Readonly<Record<string, string>>
+}
+
+/** Which part of a bucket, and for how long. */
+export interface GrantOptions {
+  /** Keys that start with this, such as `exports/7/`. */
+  readonly prefix: string
+  /** @default 'object-read-only' */
+  readonly permission?: GrantPermission | undefined
+  /** From a second to seven days. @default '15m' */
+  readonly expiresIn?: Duration | undefined
 }
 
 const MAX_EXPIRY = 7 * 86_400_000
@@ -385,6 +396,26 @@ export class Bucket {
           : { 'response-content-type': read.string('contentType', options.contentType, '', HEADER_VALUE) }),
       },
     })
+  }
+
+  /**
+   * Temporary credentials of R2 for what lies under one prefix, for a worker, a job or a partner with an S3 client of
+   * their own. Made on this machine: no request, and no way to take them back before they end. Synchronous.
+   */
+  grant(options: GrantOptions): TemporaryCredentials {
+    const read = reader('grant')
+    read.known(options, ['prefix', 'permission', 'expiresIn'])
+    const prefix = checkPrefix(read.string('prefix', read.required('prefix', options.prefix), '', /./))
+    const permission = read.oneOf('permission', options.permission, 'object-read-only', [
+      'object-read-only',
+      'object-read-write',
+    ])
+    const limits = { min: 1_000, max: MAX_EXPIRY }
+    const expiresIn = read.duration('expiresIn', options.expiresIn, 900_000, limits)
+    if (!this.capabilities.grants || !this.#provider.grant) {
+      throw new StorageUsageError('STORAGE_ERR_UNSUPPORTED', 'grant: only R2 has such credentials')
+    }
+    return this.#provider.grant({ prefix, permission, expiresIn })
   }
 
   #run<T>(operation: StorageOperation, work: () => Promise<T>): Promise<T> {

@@ -44,6 +44,7 @@ const S3_CAPABILITIES: Capabilities = {
   conditionalMultipart: true,
   conditionalCopy: true,
   verifiesSha256: true,
+  grants: false,
   maxObjectBytes: 5_120 * GiB,
   maxCopyBytes: 5 * GiB,
   equalParts: false,
@@ -53,6 +54,7 @@ const S3_CAPABILITIES: Capabilities = {
 const R2_CAPABILITIES: Capabilities = {
   ...S3_CAPABILITIES,
   conditionalMultipart: false,
+  grants: true,
   maxObjectBytes: 4_995 * GiB,
   equalParts: true,
 }
@@ -73,7 +75,12 @@ export function r2(options: R2Options): BucketSource {
   read.string('accountId', read.required('accountId', accountId), '', /^[\w-]{1,64}$/)
   if (jurisdiction !== undefined) read.oneOf('jurisdiction', jurisdiction, 'eu', ['eu', 'fedramp'])
   const host = `${accountId}.${jurisdiction ? `${jurisdiction}.` : ''}r2.cloudflarestorage.com`
-  return source('r2', { ...rest, endpoint: endpoint ?? `https://${host}`, region: 'auto' }, R2_CAPABILITIES)
+  return source(
+    'r2',
+    { ...rest, endpoint: endpoint ?? `https://${host}`, region: 'auto' },
+    R2_CAPABILITIES,
+    accountId,
+  )
 }
 
 /** A bucket of any server that speaks S3. */
@@ -87,10 +94,15 @@ export function s3(options: S3Options): BucketSource {
     'timeout',
     'attempts',
   ])
-  return source('s3', options, { ...S3_CAPABILITIES, ...options.capabilities })
+  return source('s3', options, { ...S3_CAPABILITIES, ...options.capabilities, grants: false })
 }
 
-function source(name: 'r2' | 's3', options: S3Options, capabilities: Capabilities): BucketSource {
+function source(
+  name: 'r2' | 's3',
+  options: S3Options,
+  capabilities: Capabilities,
+  accountId?: string,
+): BucketSource {
   const read = reader(name)
   const endpoint = read.string(
     'endpoint',
@@ -126,6 +138,7 @@ function source(name: 'r2' | 's3', options: S3Options, capabilities: Capabilitie
       ...(credentials.sessionToken ? { sessionToken: credentials.sessionToken } : {}),
     },
     capabilities,
+    accountId,
     timeout: read.duration('timeout', options.timeout, 10_000, { min: 100, max: 600_000 }),
     attempts: read.integer('attempts', options.attempts, 3, { min: 1, max: 20 }),
   }

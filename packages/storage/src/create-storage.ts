@@ -1,4 +1,5 @@
 import type { Duration } from '@cays/core/duration'
+import { type EventSource, Events } from '@cays/core/events'
 import { type Closeable, Lifecycle } from '@cays/core/lifecycle'
 import { OptionReader } from '@cays/core/options'
 import { Bucket } from './bucket.ts'
@@ -9,6 +10,7 @@ import { MiB, PART_SIZE } from './part-plan.ts'
 import type { Provider } from './provider.ts'
 import { type SweepReport, sweep } from './sweep.ts'
 import { traced } from './telemetry.ts'
+import type { RefusalReason, UploadedObject } from './upload-types.ts'
 import { Uploads } from './uploads.ts'
 
 /** What `createStorage` needs. */
@@ -41,8 +43,17 @@ export interface SweepOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+/** What happens to uploads, for logs and counters. */
+export type StorageEvents = {
+  /** A file was proven and has its key; not told again when the same ticket is completed again. */
+  readonly completed: { readonly upload: string; readonly bucket: string; readonly object: UploadedObject }
+  /** A ticket or a file was refused. */
+  readonly refused: { readonly upload: string; readonly bucket: string; readonly reason: RefusalReason }
+  readonly swept: SweepReport
+}
+
 /** Buckets, and uploads into them. */
-export interface Storage<Name extends string = string> extends Closeable {
+export interface Storage<Name extends string = string> extends Closeable, EventSource<StorageEvents> {
   /** The bucket that the app gave this name. */
   bucket(name: Name): Bucket
   /** Uploads from browsers straight to a bucket; needs `ticketSecret`. */
@@ -85,6 +96,7 @@ export function createStorage<const Name extends string>(options: StorageOptions
     closed: () => new StorageError('STORAGE_ERR_CLOSED', 'the storage was closed before the call started'),
     drain: read.duration('drain', options.drain, 10_000),
   })
+  const events = new Events<StorageEvents>()
   const instance = read.string('name', options.name, 'storage')
   const providers = new Map<string, Provider>()
   const buckets = new Map<string, Bucket>()
@@ -95,7 +107,8 @@ export function createStorage<const Name extends string>(options: StorageOptions
     buckets.set(name, new Bucket(instance, name, provider, budget, lifecycle))
   }
   return {
-    uploads: new Uploads(instance, providers, options.ticketSecret, lifecycle),
+    uploads: new Uploads(instance, providers, options.ticketSecret, lifecycle, events),
+    on: (name, listener) => events.on(name, listener),
     bucket(name) {
       const bucket = buckets.get(name)
       if (!bucket)
@@ -104,11 +117,13 @@ export function createStorage<const Name extends string>(options: StorageOptions
     },
     sweep({ olderThan, signal } = {}) {
       const age = read.duration('sweep: olderThan', olderThan, 86_400_000, { min: 60_000 })
-      return lifecycle.run(() =>
-        traced('sweep', instance, {}, () =>
+      return lifecycle.run(async () => {
+        const report = await traced('sweep', instance, {}, () =>
           sweep([...providers.values()], new Date(Date.now() - age), signal),
-        ),
-      )
+        )
+        events.emit('swept', report)
+        return report
+      })
     },
     health: () => ({
       status: lifecycle.state,

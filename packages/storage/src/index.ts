@@ -7,6 +7,7 @@ export type {
   DownloadOptions,
   DownloadToOptions,
   GetOptions,
+  GrantOptions,
   ListOptions,
   PutOptions,
   SignedPut,
@@ -18,6 +19,7 @@ export { type BucketSource, type R2Options, r2, type S3Options, s3 } from './buc
 export {
   createStorage,
   type Storage,
+  type StorageEvents,
   type StorageHealth,
   type StorageOptions,
   type SweepOptions,
@@ -30,6 +32,7 @@ export {
   type Verdict,
 } from './define-upload.ts'
 export { STORAGE_ERRORS, StorageError, type StorageErrorCode, StorageUsageError } from './errors.ts'
+export type { GrantPermission, TemporaryCredentials } from './grant.ts'
 export type { ImageLimits } from './image-limits.ts'
 export {
   type DiskOptions,

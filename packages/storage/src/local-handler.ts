@@ -52,7 +52,9 @@ export async function handleLocal(
       return
     }
     for (const name of response.getHeaderNames()) if (name.startsWith('content-')) response.removeHeader(name)
-    response.writeHead(status, { 'content-type': 'text/plain', connection: 'close' })
+    response.writeHead(status, { 'content-type': 'text/plain' })
+    // A sender that is cut off in mid-body never reads why.
+    request.resume()
     response.end(error instanceof StorageError ? error.code : 'STORAGE_ERR_UNAVAILABLE')
   }
 }

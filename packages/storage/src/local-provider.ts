@@ -43,6 +43,7 @@ export class LocalProvider implements Provider {
       conditionalMultipart: true,
       conditionalCopy: true,
       verifiesSha256: true,
+      grants: false,
       maxObjectBytes,
       maxCopyBytes: maxObjectBytes,
       equalParts: true,

@@ -1,3 +1,5 @@
+import type { GrantPermission, TemporaryCredentials } from './grant.ts'
+
 /** What a provider can do beyond the common ground; asked before any I/O. */
 export interface Capabilities {
   /** Signed URLs, and with them uploads straight from browsers. */
@@ -10,6 +12,8 @@ export interface Capabilities {
   readonly conditionalCopy: boolean
   /** A SHA-256 sent along is checked by the provider before the object exists. */
   readonly verifiesSha256: boolean
+  /** Temporary credentials for a part of the bucket, made without asking the provider. */
+  readonly grants: boolean
   /** Largest object in bytes. */
   readonly maxObjectBytes: number
   /** Largest object in bytes that one request copies; larger ones are copied in parts. */
@@ -86,6 +90,13 @@ export interface SignRequest {
   readonly query?: Readonly<Record<string, string>>
 }
 
+export interface GrantRequest {
+  readonly prefix: string
+  readonly permission: GrantPermission
+  /** Milliseconds. */
+  readonly expiresIn: number
+}
+
 /**
  * One bucket at one provider. Methods throw `StorageError`s only; keys are checked already; what is passed as
  * `body` is not kept after the promise settled.
@@ -149,5 +160,7 @@ export interface Provider {
     signal?: AbortSignal,
   ): Promise<{ readonly etag: string }>
   sign(request: SignRequest): string
+  /** Present when `grants`. */
+  grant?(request: GrantRequest): TemporaryCredentials
   close(): Promise<void>
 }

@@ -28,6 +28,9 @@ const CODES: Readonly<Record<string, StorageErrorCode>> = {
   InvalidAccessKeyId: 'STORAGE_ERR_DENIED',
   SignatureDoesNotMatch: 'STORAGE_ERR_DENIED',
   ExpiredToken: 'STORAGE_ERR_DENIED',
+  // R2's words for credentials that do not hold, and for temporary ones that are over.
+  Unauthorized: 'STORAGE_ERR_DENIED',
+  ExpiredRequest: 'STORAGE_ERR_DENIED',
   RequestTimeTooSkewed: 'STORAGE_ERR_DENIED',
   NotImplemented: 'STORAGE_ERR_UNSUPPORTED',
   SlowDown: 'STORAGE_ERR_THROTTLED',
@@ -37,6 +40,7 @@ const CODES: Readonly<Record<string, StorageErrorCode>> = {
 }
 
 const STATUSES: Readonly<Record<number, StorageErrorCode>> = {
+  401: 'STORAGE_ERR_DENIED',
   403: 'STORAGE_ERR_DENIED',
   404: 'STORAGE_ERR_NOT_FOUND',
   412: 'STORAGE_ERR_PRECONDITION',

@@ -17,7 +17,8 @@ import {
   UploadPartCommand,
   UploadPartCopyCommand,
 } from '@aws-sdk/client-s3'
-import { StorageError } from './errors.ts'
+import { StorageError, StorageUsageError } from './errors.ts'
+import { mintR2Credentials } from './grant.ts'
 import { type Credentials, Presigner } from './presign.ts'
 import type {
   Capabilities,
@@ -39,6 +40,8 @@ export interface S3Settings {
   readonly bucket: string
   readonly credentials: Credentials
   readonly capabilities: Capabilities
+  /** R2's, for grants. */
+  readonly accountId?: string | undefined
   /** Milliseconds without progress after which a request is given up and tried again. */
   readonly timeout: number
   /** Tries of one request in all. */
@@ -256,6 +259,25 @@ export function s3Provider(settings: S3Settings): Provider {
     // The SDK learns from answers how far this machine's clock is off.
     sign: (request) =>
       presigner.sign({ ...request, now: new Date(Date.now() + client.config.systemClockOffset) }),
+
+    grant: ({ prefix, permission, expiresIn }) => {
+      if (settings.credentials.sessionToken !== undefined) {
+        throw new StorageUsageError(
+          'STORAGE_ERR_UNSUPPORTED',
+          'grant: temporary credentials cannot grant more',
+        )
+      }
+      const issuedAt = Date.now() + client.config.systemClockOffset
+      return mintR2Credentials(settings.credentials, {
+        accountId: settings.accountId ?? '',
+        host: new URL(settings.endpoint).host,
+        bucket: Bucket,
+        permission,
+        prefixes: [prefix],
+        issuedAt,
+        expiresAt: issuedAt + expiresIn,
+      })
+    },
 
     async close() {
       client.destroy()

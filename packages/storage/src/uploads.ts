@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto'
+import type { Events } from '@cays/core/events'
 import type { Lifecycle } from '@cays/core/lifecycle'
 import { OptionReader } from '@cays/core/options'
 import { completeUpload } from './complete-upload.ts'
+import type { StorageEvents } from './create-storage.ts'
 import type { UploadDefinition } from './define-upload.ts'
 import { StorageError, StorageUsageError } from './errors.ts'
 import { MAX_PARTS, MULTIPART_ABOVE, partSizeFor } from './part-plan.ts'
@@ -33,6 +35,7 @@ export class Uploads {
   readonly #signer: TicketSigner | undefined
   readonly #lifecycle: Lifecycle
   readonly #instance: string
+  readonly #events: Events<StorageEvents>
 
   /** @internal */
   constructor(
@@ -40,7 +43,9 @@ export class Uploads {
     providers: ReadonlyMap<string, Provider>,
     secret: string | undefined,
     lifecycle: Lifecycle,
+    events: Events<StorageEvents>,
   ) {
+    this.#events = events
     this.#instance = instance
     this.#providers = providers
     this.#signer = secret === undefined ? undefined : new TicketSigner(secret)
@@ -151,12 +156,25 @@ export class Uploads {
 
   #run<T extends IssueResult | CompleteResult>(
     operation: 'issue' | 'complete',
-    { bucket, name }: UploadDefinition,
+    { bucket, name: upload }: UploadDefinition,
     work: () => Promise<T>,
   ): Promise<T> {
-    const attributes = { 'cays.bucket': bucket, 'cays.upload': name }
+    const attributes = { 'cays.bucket': bucket, 'cays.upload': upload }
     const outcomeOf = (result: T) => (result.ok ? 'ok' : result.reason)
-    return this.#lifecycle.run(() => traced(operation, this.#instance, attributes, work, outcomeOf))
+    return this.#lifecycle.run(async () => {
+      const result: IssueResult | CompleteResult = await traced(
+        operation,
+        this.#instance,
+        attributes,
+        work,
+        outcomeOf,
+      )
+      if (!result.ok) this.#events.emit('refused', { upload, bucket, reason: result.reason })
+      else if ('object' in result && !result.replayed) {
+        this.#events.emit('completed', { upload, bucket, object: result.object })
+      }
+      return result as T
+    })
   }
 
   #provider(definition: UploadDefinition): Provider {

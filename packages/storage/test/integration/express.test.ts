@@ -82,6 +82,9 @@ describe('expressUploads', () => {
   const file = { name: 'a.txt', size: 5, type: 'text/plain' }
 
   it.each(['/uploads', '/parsed'])('takes a file from ticket to object at %s', async (base) => {
+    const events: string[] = []
+    using _refused = storage.on('refused', ({ reason }) => void events.push(`refused ${reason}`))
+    using _completed = storage.on('completed', () => void events.push('completed'))
     const issued = await ask(`${base}/note/issue`, file)
     expect(issued.status).toBe(200)
     const { token, url: target = '', headers } = issued.json.ticket as never as Ticket
@@ -95,6 +98,7 @@ describe('expressUploads', () => {
     const done = await ask(`${base}/note/complete`, { token })
     expect(done).toMatchObject({ status: 200, json: { ok: true } })
     if (base === '/uploads') expect(done.json.result).toEqual({ id: kept.length })
+    expect(events).toEqual(['refused missing', 'completed'])
     expect(await ask(`${base}/note/abort`, { token })).toMatchObject({ status: 200 })
   })
 

@@ -37,7 +37,7 @@ export class Connection<Who extends Identity = Identity> implements Member {
   readonly #controller = new AbortController()
   readonly #inbound: Taker
   readonly #rooms: ConnectionRooms<Who>
-  readonly #calls: ConnectionCalls<Who>
+  #calls: ConnectionCalls<Who> | undefined
   readonly #stalled = new Set<Subscription>()
   #request: IncomingMessage | undefined
   #who: Who | undefined
@@ -69,7 +69,6 @@ export class Connection<Who extends Identity = Identity> implements Member {
       who: () => this.#who,
       reply: (message) => this.#reply(message),
     })
-    this.#calls = new ConnectionCalls((method, input, context) => host.call(method, input, context))
     socket.on('message', (data, binary) => this.#received(data, binary))
     // ws closes with the right code by itself after a protocol error.
     socket.on('error', () => {})
@@ -209,7 +208,7 @@ export class Connection<Who extends Identity = Identity> implements Member {
       case 'call':
         return await this.#call(message.id, message.method, message.input)
       case 'cancel':
-        this.#calls.cancel(message.id)
+        this.#calls?.cancel(message.id)
         return
       case 'refresh':
         return await this.#refresh(message.id, message.token)
@@ -253,6 +252,8 @@ export class Connection<Who extends Identity = Identity> implements Member {
       this.close(CLOSE.limit, 'too many connections')
       return
     }
+    // Nobody has to be asked again; a request and its headers weigh more than all the rest of an idle connection.
+    if (!Number.isFinite(expiresAt)) this.#request = undefined
     this.#phase = 'ready'
     this.#reply(['welcome', message.id, this.#welcome()])
     for (const request of message.rooms) {
@@ -284,6 +285,7 @@ export class Connection<Who extends Identity = Identity> implements Member {
   }
 
   async #refresh(id: number, token: string): Promise<void> {
+    if (!this.#request) return this.#reply(['ok', id, {}])
     const who = await this.#authenticate(token)
     if (this.#phase !== 'ready') return
     const expiresAt = momentOf(who?.expiresAt)
@@ -301,6 +303,7 @@ export class Connection<Who extends Identity = Identity> implements Member {
     const who = this.#who
     if (!who) return
     const caller = { who, connection: this.id }
+    this.#calls ??= new ConnectionCalls((...call) => this.#host.call(...call))
     const taken = await this.#calls.run(id, method, input, caller, (message) => this.#reply(message))
     if (!taken) this.#reply(['err', id, 'busy', 'busy', true, 0])
   }
@@ -342,7 +345,7 @@ export class Connection<Who extends Identity = Identity> implements Member {
     this.#phase = 'closed'
     this.#request = undefined
     this.#controller.abort(new RealtimeError('REALTIME_ERR_CLOSED', 'the connection was closed'))
-    this.#calls.close(this.#controller.signal.reason)
+    this.#calls?.close(this.#controller.signal.reason)
     this.#rooms.leaveAll(broken)
     this.#stalled.clear()
   }

@@ -274,6 +274,20 @@ describe('tokens and rights that end', () => {
     await expect.poll(() => client.status).toBe('connected')
   })
 
+  it('need no refresh when they have no end', async () => {
+    let asked = 0
+    const node = await start({
+      authenticate: () => {
+        asked++
+        return { userId: 'ann' }
+      },
+    })
+    const raw = await hello(node.url)
+    raw.send(['refresh', 2, 'fresh'])
+    await expect.poll(() => raw.messages[1]).toEqual(['ok', 2, {}])
+    expect(asked).toBe(1)
+  })
+
   it('take a room away when the right to it ends', async () => {
     let allowed = true
     const node = await start({

@@ -1,8 +1,10 @@
-import type { QueryResult } from 'pg'
+import type { Writable } from 'node:stream'
+import pg, { type QueryResult } from 'pg'
 import { type Cancellation, cancelBackend } from './cancel-backend.ts'
-import type { Connection, Waiter } from './connection-pool.ts'
+import { type Connection, pipelining, type Waiter } from './connection-pool.ts'
 import { Failure, isFatal, isServerError, isStalePlan } from './failure.ts'
 import { type Position, reaches } from './lsn.ts'
+import type { Pace } from './pace.ts'
 import { REPLAY_QUERY, type Server } from './server.ts'
 
 /** One statement as the driver takes it, and who hears what became of it. */
@@ -14,6 +16,12 @@ export interface Submission {
   readonly single: boolean
   /** Running it twice does no harm. */
   readonly repeatable: boolean
+  /** It may share a connection with others. */
+  readonly shares: boolean
+  /** The name to prepare it under; then `config` is its text. */
+  readonly prepared: string | undefined
+  /** Hears how long the server worked on it. */
+  readonly pace: Pace | undefined
   /** Called once for each attempt. */
   ended(result: QueryResult | Failure): void
 }
@@ -55,7 +63,8 @@ export class Attempt implements Waiter {
       this.#abort = () => this.#aborted()
       signal.addEventListener('abort', this.#abort, { once: true })
     }
-    this.#server.pool.acquire(this, this.#startedAt)
+    if (this.#submission.shares) this.#server.pool.share(this, this.#startedAt)
+    else this.#server.pool.acquire(this, this.#startedAt)
     this.#waited = true
   }
 
@@ -87,7 +96,7 @@ export class Attempt implements Waiter {
   #probe(connection: Connection): void {
     const proof: { seen: Position | undefined } = { seen: undefined }
     this.#proof = proof
-    pipelining(connection, true)
+    if (!this.#submission.shares) pipelining(connection, true)
     connection.client.query<{ lsn: string | null }>(REPLAY_QUERY, (error, result) => {
       if (!error) proof.seen = this.#server.replayed(result.rows[0]?.lsn)
     })
@@ -95,11 +104,19 @@ export class Attempt implements Waiter {
   }
 
   #send(connection: Connection): void {
-    const { config, values } = this.#submission
+    const { config, values, prepared, shares } = this.#submission
     const answered = (error: Error | null | undefined, result: QueryResult) =>
       this.#answered(connection, error, result)
+    if (shares) bundle(connection)
     try {
-      connection.client.query(config as string, values as unknown[], answered as never)
+      if (prepared === undefined) {
+        connection.client.query(config as string, values as unknown[], answered as never)
+      } else {
+        connection.prepared.add(prepared)
+        const query = new pg.Query(config as string, values as unknown[], answered as never)
+        ;(query as { name?: string }).name = prepared
+        connection.client.query(query)
+      }
     } catch (error) {
       // The driver does not take it, so nothing was sent.
       this.#release(connection, false)
@@ -110,7 +127,10 @@ export class Attempt implements Waiter {
   #answered(connection: Connection, error: Error | null | undefined, result: QueryResult): void {
     const now = performance.now()
     const behind = this.#proof !== undefined && !this.#proven()
-    if (this.#proof) pipelining(connection, false)
+    const { shares, pace } = this.#submission
+    if (this.#proof && !shares) pipelining(connection, false)
+    // On a shared connection the server began with it when it was done with the one before.
+    pace?.took(now - Math.max(this.#startedAt, connection.answeredAt))
     if (!error) {
       const clean = connection.client.getTransactionStatus() === 'I' && !connection.dead
       this.#release(connection, !clean || this.#cancellation !== undefined, now)
@@ -136,11 +156,16 @@ export class Attempt implements Waiter {
   }
 
   #aborted(): void {
-    const { signal, repeatable } = this.#submission
+    const { signal, repeatable, shares } = this.#submission
     const connection = this.#connection
     if (!connection) {
       this.#server.pool.forget(this)
       this.#settle(new Failure('acquire', signal?.reason))
+      return
+    }
+    if (shares) {
+      // A request to cancel would hit whatever of the connection's statements runs now.
+      this.#settle(new Failure(repeatable ? 'statement' : 'lost', signal?.reason))
       return
     }
     this.#cancellation ??= cancelBackend(connection.client)
@@ -156,7 +181,8 @@ export class Attempt implements Waiter {
     if (this.#released) return
     this.#released = true
     const { pool } = this.#server
-    if (!this.#cancellation || destroy) pool.release(connection, destroy, now)
+    if (this.#submission.shares) pool.unshare(connection, destroy, now)
+    else if (!this.#cancellation || destroy) pool.release(connection, destroy, now)
     // The next statement must not be hit by a request meant for this one.
     else this.#cancellation.done.then((landed) => pool.release(connection, !landed, performance.now()))
   }
@@ -170,9 +196,12 @@ export class Attempt implements Waiter {
   }
 }
 
-/** A pipelining client sends a statement without waiting for the answer to the one before. Only while idle. */
-export function pipelining(connection: Connection, on: boolean): void {
-  ;(connection.client as { pipeline: boolean }).pipeline = on
+/** What is sent over a connection within one turn of the event loop leaves in one write. */
+function bundle({ client }: Connection): void {
+  const { stream } = client.connection as unknown as { stream: Writable }
+  if (stream.writableCorked > 0) return
+  stream.cork()
+  process.nextTick(() => stream.uncork())
 }
 
 function isTimeout(error: Error): boolean {

@@ -13,6 +13,14 @@ export interface Connection {
   uses: number
   /** `performance.now()` when it was last given back. */
   idleSince: number
+  /** Statements under way that share it. */
+  shared: number
+  /** It takes no more of them: somebody waits to have it alone, or it is to be closed. */
+  draining: boolean
+  /** `performance.now()` of the last answer to one of them. */
+  answeredAt: number
+  /** Names of the statements prepared on it. */
+  readonly prepared: Set<string>
 }
 
 /** Who waits for a connection; one of the two is called, once, perhaps before `acquire` returns. */
@@ -36,6 +44,9 @@ export class PoolEnded extends Error {}
 /** How long a connection may take to say goodbye before it is cut, in milliseconds. */
 const GOODBYE = 2_000
 
+/** Statements prepared on one connection, beyond which it is replaced: the server keeps them all in memory. */
+const MOST_PREPARED = 500
+
 /**
  * The connections to one server, with the options and events of `pg.Pool` and its order: the connection used
  * last is used next, whoever waits longest is served first.
@@ -50,14 +61,20 @@ export class ConnectionPool {
   readonly #all = new Set<Connection>()
   readonly #idle: Connection[] = []
   readonly #waiting = new Map<Waiter, number>()
+  /** Connections that several statements share, and who waits to join them. */
+  readonly #sharing: Connection[] = []
+  readonly #joining = new Map<Waiter, number>()
+  readonly #depth: number
   #opening = 0
   #generation = 0
   #idleTimer: NodeJS.Timeout | undefined
   #waitTimer: NodeJS.Timeout | undefined
   #ended: (() => void) | undefined
 
-  constructor(config: PoolConfig, report: PoolReport) {
+  /** `depth`: how many statements may share one connection. */
+  constructor(config: PoolConfig, depth: number, report: PoolReport) {
     this.#config = config
+    this.#depth = depth
     this.#report = report
     this.max = config.max || 10
   }
@@ -71,7 +88,7 @@ export class ConnectionPool {
   }
 
   get waiting(): number {
-    return this.#waiting.size
+    return this.#waiting.size + this.#joining.size
   }
 
   /** Gives `waiter` a connection, now or when one is free. `now` is `performance.now()`. */
@@ -80,23 +97,71 @@ export class ConnectionPool {
       waiter.refused(new PoolEnded('the pool was closed'))
       return
     }
-    for (;;) {
-      const connection = this.#idle.pop()
-      if (!connection) break
-      if (this.#usable(connection)) {
-        this.#hand(connection, waiter)
-        return
-      }
-      this.#discard(connection)
+    const connection = this.#takeIdle()
+    if (connection) {
+      this.#hand(connection, waiter)
+      return
     }
     this.#waiting.set(waiter, now)
     this.#limitWaiting(this.#config.connectionTimeoutMillis)
     this.#pump()
+    if (this.#opening === 0) this.#reserve()
+  }
+
+  /**
+   * Gives `waiter` a place on a connection that sends statements without waiting for the answers to those before:
+   * an idle one, else the one with the fewest under way. Give it back with {@link unshare}.
+   */
+  share(waiter: Waiter, now: number): void {
+    if (this.#ended) {
+      waiter.refused(new PoolEnded('the pool was closed'))
+      return
+    }
+    const idle = this.#takeIdle()
+    if (idle) {
+      this.#join(idle, waiter)
+      return
+    }
+    const least = this.#leastShared()
+    if (this.total < this.max && this.#opening === 0) this.#open()
+    if (least && least.shared < this.#depth) {
+      this.#join(least, waiter)
+      return
+    }
+    this.#joining.set(waiter, now)
+    this.#limitWaiting(this.#config.connectionTimeoutMillis)
+    this.#pump()
+  }
+
+  /** A statement that shared the connection is over; with `destroy` the connection is closed once the others are. */
+  unshare(connection: Connection, destroy: boolean, now: number): void {
+    connection.shared--
+    connection.answeredAt = now
+    connection.uses++
+    this.#report('release', connection.client, destroy)
+    if (destroy || !this.#usable(connection)) connection.draining = true
+    if (!connection.draining) {
+      const waiter = this.#joining.keys().next().value
+      if (waiter) {
+        this.#joining.delete(waiter)
+        this.#join(connection, waiter)
+        return
+      }
+    }
+    if (connection.shared > 0) return
+    this.#sharing.splice(this.#sharing.indexOf(connection), 1)
+    pipelining(connection, false)
+    connection.draining = false
+    connection.idleSince = now
+    if (destroy || this.#ended || !this.#usable(connection)) {
+      this.#discard(connection)
+      this.#pump()
+    } else this.#serve(connection)
   }
 
   /** `waiter` no longer waits. */
   forget(waiter: Waiter): void {
-    this.#waiting.delete(waiter)
+    if (!this.#waiting.delete(waiter)) this.#joining.delete(waiter)
   }
 
   /** Takes a connection back; with `destroy` it is closed. */
@@ -129,8 +194,8 @@ export class ConnectionPool {
       this.#ended = resolve
       clearTimeout(this.#idleTimer)
       clearTimeout(this.#waitTimer)
-      for (const waiter of [...this.#waiting.keys()]) {
-        this.#waiting.delete(waiter)
+      for (const waiter of [...this.#waiting.keys(), ...this.#joining.keys()]) {
+        this.forget(waiter)
         waiter.refused(new PoolEnded('the pool was closed'))
       }
       for (const connection of this.#idle.splice(0)) this.#discard(connection)
@@ -147,6 +212,7 @@ export class ConnectionPool {
     const { maxUses, maxLifetimeSeconds } = this.#config
     if (!this.isCurrent(connection)) return false
     if (maxUses && connection.uses >= maxUses) return false
+    if (connection.prepared.size > MOST_PREPARED) return false
     return !maxLifetimeSeconds || performance.now() - connection.connectedAt < maxLifetimeSeconds * 1_000
   }
 
@@ -154,6 +220,37 @@ export class ConnectionPool {
     if (this.#config.allowExitOnIdle) refer(connection.client).ref()
     this.#report('acquire', connection.client)
     waiter.connected(connection)
+  }
+
+  #takeIdle(): Connection | undefined {
+    for (;;) {
+      const connection = this.#idle.pop()
+      if (!connection || this.#usable(connection)) return connection
+      this.#discard(connection)
+    }
+  }
+
+  #join(connection: Connection, waiter: Waiter): void {
+    if (connection.shared++ === 0 && !this.#sharing.includes(connection)) {
+      pipelining(connection, true)
+      this.#sharing.push(connection)
+    }
+    this.#hand(connection, waiter)
+  }
+
+  #leastShared(): Connection | undefined {
+    let least: Connection | undefined
+    for (const connection of this.#sharing) {
+      if (connection.draining || !this.isCurrent(connection)) continue
+      if (!least || connection.shared < least.shared) least = connection
+    }
+    return least
+  }
+
+  /** Lets one shared connection run dry, for somebody who needs one alone. */
+  #reserve(): void {
+    const least = this.#leastShared()
+    if (least) least.draining = true
   }
 
   /** To who waits longest, or to the others that are idle. */
@@ -164,6 +261,12 @@ export class ConnectionPool {
       this.#hand(connection, waiter)
       return
     }
+    const joining = this.#joining.keys().next().value
+    if (joining) {
+      this.#joining.delete(joining)
+      this.#join(connection, joining)
+      return
+    }
     if (this.#config.allowExitOnIdle) refer(connection.client).unref()
     this.#idle.push(connection)
     this.#limitIdling(this.#config.idleTimeoutMillis ?? 10_000)
@@ -171,7 +274,7 @@ export class ConnectionPool {
 
   /** Opens as many connections as are waited for. */
   #pump(): void {
-    while (this.#waiting.size > this.#opening && this.total < this.max && !this.#ended) this.#open()
+    while (this.waiting > this.#opening && this.total < this.max && !this.#ended) this.#open()
   }
 
   #open(): void {
@@ -185,6 +288,10 @@ export class ConnectionPool {
       dead: false,
       uses: 0,
       idleSince: 0,
+      shared: 0,
+      draining: false,
+      answeredAt: 0,
+      prepared: new Set(),
     }
     // Without a listener an error of a connection, in use or not, would end the process.
     client.on('error', (error) => this.#broke(connection, error))
@@ -221,9 +328,9 @@ export class ConnectionPool {
   #failed(client: pg.Client, error: unknown): void {
     this.#opening--
     cut(client)
-    const waiter = this.#waiting.keys().next().value
+    const waiter = this.#waiting.keys().next().value ?? this.#joining.keys().next().value
     if (waiter) {
-      this.#waiting.delete(waiter)
+      this.forget(waiter)
       waiter.refused(error)
     }
     this.#pump()
@@ -294,20 +401,26 @@ export class ConnectionPool {
     const check = () => {
       this.#waitTimer = undefined
       const now = performance.now()
-      for (const [waiter, since] of this.#waiting) {
+      let next = Number.POSITIVE_INFINITY
+      for (const [waiter, since] of [...this.#waiting, ...this.#joining]) {
         const left = since + limit - now
-        if (left > 0) {
-          this.#waitTimer = setTimeout(check, left)
-          this.#waitTimer.unref()
-          return
-        }
-        this.#waiting.delete(waiter)
+        next = Math.min(next, left > 0 ? left : next)
+        if (left > 0) continue
+        this.forget(waiter)
         waiter.refused(new PoolTimeout('timeout exceeded when trying to connect'))
       }
+      if (next === Number.POSITIVE_INFINITY) return
+      this.#waitTimer = setTimeout(check, next)
+      this.#waitTimer.unref()
     }
     this.#waitTimer = setTimeout(check, limit)
     this.#waitTimer.unref()
   }
+}
+
+/** A pipelining client sends a statement without waiting for the answer to the one before. Only while it is idle. */
+export function pipelining(connection: Connection, on: boolean): void {
+  ;(connection.client as { pipeline: boolean }).pipeline = on
 }
 
 function cut(client: pg.Client): void {

@@ -5,6 +5,7 @@ import { Execution } from './execution.ts'
 import { Failure } from './failure.ts'
 import type { FunctionCatalog } from './function-catalog.ts'
 import type { Settings } from './options.ts'
+import type { Paces } from './pace.ts'
 import type { Placement, ReadDemand } from './placement.ts'
 import type { Request } from './request.ts'
 import type { Server } from './server.ts'
@@ -20,6 +21,8 @@ export interface DispatcherParts {
   readonly placement: Placement
   readonly statements: StatementCache
   readonly catalog: FunctionCatalog
+  /** Kept only where it matters how statements ran before. */
+  readonly paces: Paces | undefined
 }
 
 /** A connection for a transaction, for state, or for a query object. Give it back with `release`. */

@@ -14,6 +14,7 @@ import {
   withOutcome,
 } from './failure.ts'
 import type { Consistency } from './options.ts'
+import type { Pace, Paces } from './pace.ts'
 import type { Place, PlaceReason, ReadDemand } from './placement.ts'
 import type { Request } from './request.ts'
 import type { Server } from './server.ts'
@@ -41,6 +42,9 @@ export class Execution implements Submission, ReadDemand {
   readonly asked: boolean
   single = false
   repeatable = false
+  shares = false
+  prepared: string | undefined
+  pace: Pace | undefined
   avoid: Set<Server> | undefined
   deadline: number | undefined
   /** Where the last try went, why, and how many there were. */
@@ -94,6 +98,7 @@ export class Execution implements Submission, ReadDemand {
     }
     this.#read = this.asked || (route === 'auto' && this.#safe)
     this.repeatable = idempotent ?? this.#safe
+    if (this.#parts.paces && text !== undefined) this.#hurry(this.#parts.paces, text)
     this.#next(now)
   }
 
@@ -110,6 +115,16 @@ export class Execution implements Submission, ReadDemand {
     }
     this.#done?.()
     this.#resolve(result)
+  }
+
+  /** Reads and writes of a plain text may share a connection and be prepared. */
+  #hurry(paces: Paces, text: string): void {
+    const { pipeline, prepare } = this.#parts.settings
+    const kind = this.#statement?.kind
+    if (typeof this.config !== 'string' || !this.single || (kind !== 'read' && kind !== 'write')) return
+    this.pace = paces.of(text)
+    this.shares = pipeline !== undefined && this.pace.quick
+    if (prepare) this.prepared = paces.name(this.pace)
   }
 
   #next(now = performance.now()): void {

@@ -16,6 +16,7 @@ export type {
   FallbackOptions,
   FunctionOptions,
   HealthOptions,
+  PipelineOptions,
   Route,
   RouterOptions,
   ServerOptions,

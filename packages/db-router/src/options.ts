@@ -68,6 +68,14 @@ export interface FunctionOptions {
   readonly replica?: readonly string[]
 }
 
+/** How statements share connections. */
+export interface PipelineOptions {
+  /** Statements that may be under way on one connection. @default 32 */
+  readonly depth?: number
+  /** A statement that takes this long on average gets a connection of its own. @default 20 */
+  readonly slow?: Duration
+}
+
 /** What `createRouter` takes. Times are milliseconds or strings such as `'5s'`. */
 export interface RouterOptions {
   /** The server expected to take writes. Which one really does is observed, not configured. */
@@ -93,6 +101,17 @@ export interface RouterOptions {
   readonly readAttempts?: number
   readonly functions?: FunctionOptions
   readonly bookmark?: BookmarkOptions
+  /**
+   * Sends statements outside of transactions without waiting for the answers to those before, several on one
+   * connection. A text shares from its second run on and only while it is quick. Aborting such a statement
+   * gives up waiting for it; it still runs. Not for PgBouncer in transaction mode. @default false
+   */
+  readonly pipeline?: boolean | PipelineOptions
+  /**
+   * Prepares texts that are repeated, on each connection that runs them, so that the server parses and plans
+   * them once. Not for PgBouncer in transaction mode. @default false
+   */
+  readonly prepare?: boolean
   /** Label of this instance in telemetry. @default 'default' */
   readonly name?: string
 }
@@ -122,6 +141,8 @@ export interface Settings {
   readonly readAttempts: number
   readonly functions: { readonly primary: ReadonlySet<string>; readonly replica: ReadonlySet<string> }
   readonly bookmark: { readonly secret: string; readonly ttl: number } | undefined
+  readonly pipeline: { readonly depth: number; readonly slow: number } | undefined
+  readonly prepare: boolean
 }
 
 export const CONSISTENCIES: readonly Consistency[] = ['strong', 'session', 'bounded', 'eventual']
@@ -146,6 +167,8 @@ export function resolveOptions(options: RouterOptions): Settings {
     'readAttempts',
     'functions',
     'bookmark',
+    'pipeline',
+    'prepare',
     'name',
   ])
   const replicas = options.replicas ?? []
@@ -172,6 +195,8 @@ export function resolveOptions(options: RouterOptions): Settings {
     readAttempts: read.integer('readAttempts', options.readAttempts, 3, { min: 1, max: 100 }),
     functions: readFunctions(read, options.functions),
     bookmark: readBookmark(read, options.bookmark, maxStaleness),
+    pipeline: readPipeline(read, options.pipeline),
+    prepare: read.boolean('prepare', options.prepare, false),
   }
 }
 
@@ -226,6 +251,16 @@ function readBuffer(read: OptionReader, buffer: BufferOptions = {}): Settings['b
   return {
     window: read.duration('buffer.window', buffer.window, 10_000),
     size: read.integer('buffer.size', buffer.size, 1_000, { min: 0 }),
+  }
+}
+
+function readPipeline(read: OptionReader, given: boolean | PipelineOptions = false): Settings['pipeline'] {
+  if (given === false) return undefined
+  const pipeline = given === true ? {} : given
+  read.known(pipeline, ['depth', 'slow'], 'pipeline')
+  return {
+    depth: read.integer('pipeline.depth', pipeline.depth, 32, { min: 1, max: 1_000 }),
+    slow: read.duration('pipeline.slow', pipeline.slow, 20, { min: 1 }),
   }
 }
 

@@ -12,6 +12,7 @@ import { type Middleware, type MiddlewareOptions, sessionMiddleware } from './ex
 import { CATALOG_QUERY, type CatalogRow, FunctionCatalog } from './function-catalog.ts'
 import { formatLsn } from './lsn.ts'
 import { optionReader, type Route, type RouterOptions, resolveOptions, type Settings } from './options.ts'
+import { Paces } from './pace.ts'
 import { Placement } from './placement.ts'
 import { type Request, readRequest, withTimeout } from './request.ts'
 import { type PoolBackend, RoutedPool } from './routed-pool.ts'
@@ -129,6 +130,7 @@ export class Router extends RoutedPool implements AsyncDisposable {
       placement: this.#placement,
       statements: new StatementCache(),
       catalog: this.#catalog,
+      paces: settings.pipeline || settings.prepare ? new Paces(settings.pipeline?.slow ?? 0) : undefined,
     })
     this.#process = new Session(this.#topology, undefined)
     this.#lifecycle = new Lifecycle({

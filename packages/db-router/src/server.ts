@@ -48,12 +48,12 @@ export class Server {
   readonly #pending = new Set<Pending>()
   #measuredAt = 0
 
-  constructor(url: string, weight: number, config: PoolConfig, report: PoolReport) {
+  constructor(url: string, weight: number, config: PoolConfig, depth: number, report: PoolReport) {
     const { hostname, port } = new URL(url)
     this.name = `${hostname}:${port || '5432'}`
     this.url = url
     this.weight = weight
-    this.pool = new ConnectionPool({ ...config, connectionString: url }, report)
+    this.pool = new ConnectionPool({ ...config, connectionString: url }, depth, report)
   }
 
   /** Statements sent or waiting for a connection. */

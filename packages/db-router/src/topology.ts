@@ -66,11 +66,17 @@ export class Topology {
     this.#measured = measured
     const { timeout } = settings.health
     this.#members = settings.servers.map(({ url, weight }) => {
-      const server = new Server(url, weight, settings.pool, (event, client, error) => {
-        // Somebody must know even if nobody uses the connection.
-        if (event === 'error') this.suspect(server, false)
-        report(event, client, error)
-      })
+      const server = new Server(
+        url,
+        weight,
+        settings.pool,
+        settings.pipeline?.depth ?? 1,
+        (event, client, error) => {
+          // Somebody must know even if nobody uses the connection.
+          if (event === 'error') this.suspect(server, false)
+          report(event, client, error)
+        },
+      )
       const prober = new Prober(server, { pool: settings.pool, timeout })
       return {
         server,

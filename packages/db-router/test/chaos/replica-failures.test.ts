@@ -115,15 +115,18 @@ test('a replica that is frozen is left and its reads run elsewhere', async () =>
   expect((await stop()).failures).toEqual([])
 })
 
-test('connections that are reset in the middle of reads cost none of them', async () => {
-  const db = await router()
-  const stop = load(db)
-  for (let round = 0; round < 10; round++) {
-    await new Promise((resolve) => setTimeout(resolve, 50))
-    proxies[round % 2]?.reset()
-  }
-  expect((await stop()).failures).toEqual([])
-})
+test.each([false, true])(
+  'connections that are reset in the middle of reads cost none of them, pipelined: %s',
+  async (pipeline) => {
+    const db = await router({ pipeline, prepare: pipeline })
+    const stop = load(db)
+    for (let round = 0; round < 10; round++) {
+      await new Promise((resolve) => setTimeout(resolve, 50))
+      proxies[round % 2]?.reset()
+    }
+    expect((await stop()).failures).toEqual([])
+  },
+)
 
 test('a slow replica gets fewer reads than a quick one', async () => {
   const db = await router()

@@ -10,7 +10,7 @@ export interface RedisClient extends ScriptClient {
   /** True for `Cluster`: keys then live in many slots and one script cannot touch them all. */
   readonly isCluster?: boolean
   /** Opens a second connection, for pub/sub. The cache closes it, and never closes the client it was given. */
-  duplicate(): RedisSubscriber
+  duplicate(...args: never[]): RedisSubscriber
   /** Called when the client has yet to connect, or waits to reconnect while the cache would use Redis again. */
   connect(): Promise<unknown>
   /** Connection events. */
@@ -21,10 +21,12 @@ export interface RedisClient extends ScriptClient {
 
 /** The cache's own connection for pub/sub, as ioredis makes it. */
 export interface RedisSubscriber {
-  /** Subscribes; ioredis subscribes again by itself after a reconnect. */
+  /** Subscribes, once per connection. */
   subscribe(channel: string): Promise<unknown>
   /** Messages of all subscribed channels. */
   on(event: 'message', listener: (channel: string, message: string) => void): unknown
+  /** The connection is there, is gone, and will not come back. */
+  on(event: 'ready' | 'close' | 'end', listener: () => void): unknown
   /** Connection errors. */
   on(event: 'error', listener: (error: Error) => void): unknown
   /** Closes the connection, or drops it and connects anew. */

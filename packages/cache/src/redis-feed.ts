@@ -36,6 +36,9 @@ const MAX_REMEMBERED = 10_000
 /** Markers of tags that nobody touches go away; a missing one invalidates, so this costs hits, not truth. */
 const MARKER_TTL = 30 * 86_400_000
 
+/** ioredis leaves the promises of its own resubscription to nobody: a connection closed meanwhile ended the process. */
+const OWN = { autoResubscribe: false, lazyConnect: false }
+
 /**
  * The sequenced invalidation feed of one namespace.
  *
@@ -233,7 +236,8 @@ export class RedisFeed {
   #listen(): void {
     if (this.#subscriber || this.#closed) return
     const { channel } = this.#tier.namespaceKeys
-    const subscriber = this.#tier.client.duplicate()
+    const { client } = this.#tier
+    const subscriber = client.duplicate(...((client.isCluster ? [[], OWN] : [OWN]) as never[]))
     this.#subscriber = subscriber
     subscriber.on('error', () => {
       // ioredis reconnects by itself and SYNC keeps the bound meanwhile.
@@ -241,15 +245,20 @@ export class RedisFeed {
     subscriber.on('message', (from, message) => {
       if (from === channel) this.#receive(message)
     })
-    subscriber.subscribe(channel).then(
-      () => {
-        this.#subscribed = true
-      },
-      () => {
-        this.#subscriber = undefined
-        subscriber.disconnect()
-      },
-    )
+    subscriber.on('close', () => {
+      this.#subscribed = false
+    })
+    subscriber.on('ready', () => {
+      subscriber.subscribe(channel).then(
+        () => {
+          this.#subscribed = true
+        },
+        () => subscriber.disconnect(),
+      )
+    })
+    subscriber.on('end', () => {
+      if (this.#subscriber === subscriber) this.#subscriber = undefined
+    })
   }
 
   #receive(text: string): void {

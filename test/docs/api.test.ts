@@ -9,8 +9,9 @@ describe('the API documentation', () => {
     const { code, output } = await run(process.execPath, [typedoc, '--emit', 'none'], {
       cwd: root,
       env: { ...process.env, NO_COLOR: '1' },
+      limit: 400_000,
     })
     const faults = output.split('\n').filter((line) => /\[(?:warning|error)\]/.test(line))
     expect({ code, faults }).toEqual({ code: 0, faults: [] })
-  }, 180_000)
+  }, 420_000)
 })

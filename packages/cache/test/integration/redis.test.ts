@@ -189,9 +189,9 @@ describe('the second tier', () => {
   })
 
   it('holds a lease for longer than it lasts, as long as the loader runs', async () => {
-    await using caches = two({ l2: { lease: 150 } })
+    await using caches = two({ l2: { lease: 800 } })
     const load = vi.fn(async () => {
-      await pause(600)
+      await pause(2_000)
       return 1
     })
     const values = await Promise.all([caches.a.getOrSet('k', load), caches.b.getOrSet('k', load)])
@@ -200,13 +200,13 @@ describe('the second tier', () => {
   })
 
   it('tells other processes of a failed load, for as long as the back-off lasts', async () => {
-    await using caches = two({ errorBackoff: 150 })
+    await using caches = two({ errorBackoff: 1_000 })
     await expect(caches.a.getOrSet('k', () => Promise.reject(new Error('down')))).rejects.toThrow('down')
     await expect(caches.b.getOrSet('k', () => 1)).rejects.toMatchObject({
       code: 'CACHE_ERR_LOAD_BACKOFF',
       retryable: true,
     })
-    await pause(160)
+    await pause(1_010)
     expect(await caches.b.getOrSet('k', () => 1)).toBe(1)
   })
 

@@ -92,6 +92,24 @@ describe('a limiter with Redis', () => {
     }
   })
 
+  it('puts off the expiry of a key when a later charge needs it, and never brings it forward', async () => {
+    const options = fresh()
+    await using limiter = createRateLimiter({
+      ...options,
+      policies: { api: gcra({ limit: 1_000, per: '1s', plans: { slow: { limit: 1, burst: 1_000 } } }) },
+    })
+    await limiter.check('user:1')
+    const [key = ''] = await redis.keys(`${options.prefix}:{*}:user:1:*`)
+    expect(await redis.pttl(key)).toBeLessThan(10_000)
+    const { policies } = await limiter.check('user:1', { cost: 500, plan: 'slow' })
+    const needed = policies.api?.resetAfter ?? Number.POSITIVE_INFINITY
+    expect(needed).toBeGreaterThan(400_000)
+    // What a busy machine takes between the two questions is less than the margin of a key's life.
+    expect(await redis.pttl(key)).toBeGreaterThanOrEqual(needed - 30_000)
+    for (let call = 0; call < 3; call++) await limiter.check('user:1')
+    expect(await redis.pttl(key)).toBeGreaterThanOrEqual(needed - 30_000)
+  })
+
   it('answers denials from memory until they end, and asks again after a change', async () => {
     await using limiter = createRateLimiter({
       ...fresh(),

@@ -3,6 +3,7 @@ import type { Router } from './router.ts'
 
 /** What TypeORM uses of a pool. */
 export interface TypeormPool {
+  /** Calls back with a client, and what gives it back. */
   connect(
     callback: (
       error: Error | undefined,
@@ -10,7 +11,9 @@ export interface TypeormPool {
       release: (error?: unknown) => void,
     ) => void,
   ): void
+  /** Errors of idle connections. */
   on(event: 'error', listener: (error: Error) => void): unknown
+  /** Takes the listeners away and calls back. */
   end(callback: (error?: Error) => void): void
 }
 

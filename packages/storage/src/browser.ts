@@ -24,6 +24,7 @@ export interface UploadServer<Result> {
   ): Promise<UploadTicket | undefined>
   /** What the upload ends with; absent: with the token, for a request of the app's own. */
   complete?(token: string, signal: AbortSignal): Promise<Result>
+  /** Tells the server that the file will not come, so that its parts are thrown away at once. */
   abort?(token: string): Promise<unknown>
 }
 

@@ -3,7 +3,7 @@
  * their build. Ends with 1 when a figure is missed or could not be measured.
  *
  *   npm run bench                                everything
- *   npm run bench -- cache ratelimit/in-flight-64  these packages or cases
+ *   npm run bench -- cache storage/presign       these packages or cases
  *   npm run bench -- --json FILE                 and keeps the figures
  *   npm run bench -- --write-docs FILE           docs/benchmarks.md from such a file
  */

@@ -129,7 +129,7 @@ function classifyRead(words: readonly string[], first: number, command: string):
   }
   const calls: string[] = []
   const unknown: string[] = []
-  let distinctOn: boolean | undefined
+  let prefixed: boolean | undefined
   let commonTables: ReadonlyMap<number, number> | undefined
   for (let at = start; at < words.length; at++) {
     const word = words[at] as string
@@ -142,13 +142,13 @@ function classifyRead(words: readonly string[], first: number, command: string):
     }
     if (words[at + 1] !== '(' || !isWord(code)) continue
     const before = words[at - 1]
-    distinctOn ??= hasPair(words, 'distinct', 'on')
+    prefixed ??= hasPair(words, 'distinct', 'on') || hasPair(words, 'operator', '(')
     if (before === ',') commonTables ??= words.includes('with', start) ? closings(words) : NO_CLOSINGS
     const name = word.startsWith('"') ? word.slice(1) : word
     const qualified = before === '.'
     const schema = qualified ? words[at - 2] : undefined
     if (!qualified && name === word && NOT_CALLS.has(word)) continue
-    if (isAlias(words, at, distinctOn, commonTables)) continue
+    if (isAlias(words, at, prefixed, commonTables)) continue
     const builtin = SAFE_FUNCTIONS.has(name) && (!qualified || schema === 'pg_catalog')
     calls.push(name)
     if (!builtin) unknown.push(name)
@@ -238,12 +238,13 @@ function hasPair(words: readonly string[], one: string, two: string): boolean {
 
 /**
  * True for a name before a parenthesis that is certainly no call: an alias or CTE with a list of columns, a
- * type with a length. Names of the server's own functions are never taken for one.
+ * type with a length. Names of the server's own functions are never taken for one. `prefixed`: the text has a
+ * parenthesis that an expression follows, DISTINCT ON (…) or OPERATOR(…).
  */
 function isAlias(
   words: readonly string[],
   at: number,
-  distinctOn: boolean,
+  prefixed: boolean,
   closings: ReadonlyMap<number, number> | undefined,
 ): boolean {
   const word = words[at] as string
@@ -253,7 +254,7 @@ function isAlias(
   const before = words[at - 1]
   if (before === 'as' || before === 'recursive' || before === 'with' || before === '::') return true
   if (before === '.') return words[at - 3] === '::'
-  if (before === ')') return !distinctOn
+  if (before === ')') return !prefixed
   if (before === ',' && closings && closings.size > 0)
     return opensCommonTable(words, (closings.get(at + 1) ?? words.length) + 1)
   return false

@@ -165,6 +165,14 @@ describe('classify', () => {
     expect(classify('rollback work to savepoint a').kind).toBe('savepoint')
   })
 
+  test('takes a name after the parenthesis of OPERATOR or DISTINCT ON for a call', () => {
+    expect(classify('select a operator (pg_catalog.+) "My Function"(1) from t').unknown).toEqual([
+      'my function',
+    ])
+    expect(classify('select distinct on (a) mine(b) from t').unknown).toEqual(['mine'])
+    expect(classify('select a from mine(1) t(a)').unknown).toEqual(['mine'])
+  })
+
   test('names the functions that are not known, once the text is otherwise a read', () => {
     expect(classify('select my_sum(a), lower(b) from t')).toMatchObject({
       kind: 'read',

@@ -32,7 +32,8 @@ function run(skew: number): Promise<Decided[]> {
       output += chunk
     })
     child.on('error', reject)
-    child.on('exit', (code) => {
+    // Not 'exit': the pipe may still hold a part of the output then.
+    child.on('close', (code) => {
       if (code === 0) resolve(JSON.parse(output) as Decided[])
       else reject(new Error(`a worker ended with ${code}`))
     })

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { type R2Server, startR2 } from '@cays/testkit'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createStorage, defineUpload, r2, StorageError } from '../../src/index.ts'
 
 const MiB = 2 ** 20
@@ -369,21 +369,22 @@ describe('uploads', () => {
       bucket: 'private',
       accept: ['application/pdf'],
       maxBytes: 40 * MiB,
-      expiresIn: '1s',
+      expiresIn: '1m',
       completeWithin: 0,
     })
     const alive = await issued(200)
-    await send(alive, pdfBytes(200))
+    expect(await send(alive, pdfBytes(200))).toEqual([200])
     for (const size of [20 * MiB, 200]) {
       const result = await storage.uploads.issue(brief, { ...person, size })
       if (!result.ok) throw new Error(result.reason)
-      if (size === 200) await send(result.ticket, pdfBytes(200))
+      if (size === 200) expect(await send(result.ticket, pdfBytes(200))).toEqual([200])
     }
     const { objects, uploads } = server.inspect('private')
     for (const key of [...objects, ...uploads].filter((key) => key.startsWith('quarantine/'))) {
       server.age('private', key, '2d')
     }
-    await new Promise((resolve) => setTimeout(resolve, 2_100))
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 120_000 })
+    onTestFinished(() => void vi.useRealTimers())
     const report = await storage.sweep()
     expect(report).toMatchObject({ objects: 1, failures: [] })
     expect(server.inspect('private').uploads).toEqual([])

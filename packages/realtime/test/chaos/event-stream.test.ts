@@ -5,7 +5,7 @@ import { EventStreamSocket } from '../../src/client/sse.ts'
 import { createPublisher } from '../../src/index.ts'
 import { startBalancer } from '../support/balancer.ts'
 import { type NodeProcess, startNodeProcess } from '../support/node-process.ts'
-import { faultsOf, type Record, record, startCounting } from '../support/recorder.ts'
+import { expectComplete, type Record, record, startCounting } from '../support/recorder.ts'
 
 let redis: StandaloneRedis
 let client: Redis
@@ -41,16 +41,6 @@ async function subscribed(count: number): Promise<Record[]> {
 function count() {
   const room = publisher.room('job:{id}', { id })
   return startCounting((n, idempotencyKey) => room.publish('n', n, { idempotencyKey }))
-}
-
-async function expectComplete(records: readonly Record[], last: number) {
-  for (const one of records) await expect.poll(() => one.numbers.at(-1)).toBe(last)
-  for (const one of records) {
-    expect(faultsOf(one)).toEqual([])
-    expect(one.gaps).toEqual([])
-    expect(one.numbers).toHaveLength(last)
-    await one.close()
-  }
 }
 
 describe('over event streams, behind a load balancer without sticky sessions', () => {

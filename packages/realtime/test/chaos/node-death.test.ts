@@ -4,7 +4,7 @@ import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createPublisher } from '../../src/index.ts'
 import { type NodeProcess, startNodeProcess } from '../support/node-process.ts'
-import { faultsOf, type Record, record, startCounting } from '../support/recorder.ts'
+import { expectComplete, type Record, record, startCounting } from '../support/recorder.ts'
 
 let redis: StandaloneRedis
 let client: Redis
@@ -45,16 +45,6 @@ async function subscribed(count: number, urls: () => readonly string[] = () => n
   )
   await Promise.all(records.map((one) => expect.poll(() => one.room.status).toBe('subscribed')))
   return records
-}
-
-async function expectComplete(records: readonly Record[], last: number) {
-  for (const one of records) await expect.poll(() => one.numbers.at(-1), { timeout: 15_000 }).toBe(last)
-  for (const one of records) {
-    expect(faultsOf(one)).toEqual([])
-    expect(one.gaps).toEqual([])
-    expect(one.numbers).toHaveLength(last)
-    await one.close()
-  }
 }
 
 describe('clients lose, double and reorder nothing', () => {

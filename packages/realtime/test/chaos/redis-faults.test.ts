@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { createPublisher } from '../../src/index.ts'
 import { startLocalNode } from '../support/local-node.ts'
 import { range, rawSubscribe } from '../support/raw-client.ts'
-import { faultsOf, type Record, record, startCounting } from '../support/recorder.ts'
+import { expectComplete, faultsOf, type Record, record, startCounting } from '../support/recorder.ts'
 
 // Long enough for whatever a busy machine takes.
 const history = { size: 10_000 }
@@ -43,17 +43,6 @@ async function subscribed(count: number): Promise<Record[]> {
 function count() {
   const room = publisher.room('job:{id}', { id })
   return startCounting((n, idempotencyKey) => room.publish('n', n, { idempotencyKey }))
-}
-
-/** Every client has everything from 1 to `last`, once and in order. */
-async function expectComplete(records: Record[], last: number) {
-  for (const one of records) await expect.poll(() => one.numbers.at(-1), { timeout: 15_000 }).toBe(last)
-  for (const one of records) {
-    expect(faultsOf(one)).toEqual([])
-    expect(one.gaps).toEqual([])
-    expect(one.numbers).toHaveLength(last)
-    await one.close()
-  }
 }
 
 describe('while Redis misbehaves, clients lose, double and reorder nothing', () => {

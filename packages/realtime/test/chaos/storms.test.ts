@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import { faultyNetwork, type WebSocketConstructor } from '../../src/testing.ts'
 import { startLocalNode } from '../support/local-node.ts'
-import { faultsOf, type Record, record, startCounting } from '../support/recorder.ts'
+import { expectComplete, type Record, record, startCounting } from '../support/recorder.ts'
 import { seededRandom } from '../support/seeded-random.ts'
 
 let redis: StandaloneRedis
@@ -44,16 +44,6 @@ async function subscribed(
   const records = Array.from({ length: count }, () => record(url, id, options))
   for (const one of records) await expect.poll(() => one.room.status).toBe('subscribed')
   return records
-}
-
-async function expectComplete(records: readonly Record[], last: number) {
-  for (const one of records) await expect.poll(() => one.numbers.at(-1)).toBe(last)
-  for (const one of records) {
-    expect(faultsOf(one)).toEqual([])
-    expect(one.gaps).toEqual([])
-    expect(one.numbers).toHaveLength(last)
-    await one.close()
-  }
 }
 
 describe('when everybody comes back at once', () => {

@@ -1,7 +1,9 @@
+import { expect } from 'vitest'
 import { WebSocket } from 'ws'
 import { type ClientOptions, createClient, type Gap } from '../../src/client.ts'
+import { sequenceFaults } from '../../src/testing.ts'
 
-export { sequenceFaults as faultsOf } from '../../src/testing.ts'
+export { sequenceFaults as faultsOf }
 
 /** What one client saw in one room: numbers, and gaps where they were announced. */
 export interface Record {
@@ -27,6 +29,17 @@ export function record(
   room.on('n', (data) => numbers.push(data as number))
   room.onGap((gap) => gaps.push({ after: numbers.length, gap }))
   return { client, room, numbers, gaps, close: () => client.close() }
+}
+
+/** Every client has everything from 1 to `last`, once and in order; then it is closed. */
+export async function expectComplete(records: readonly Record[], last: number): Promise<void> {
+  for (const one of records) await expect.poll(() => one.numbers.at(-1), { timeout: 20_000 }).toBe(last)
+  for (const one of records) {
+    expect(sequenceFaults(one)).toEqual([])
+    expect(one.gaps).toEqual([])
+    expect(one.numbers).toHaveLength(last)
+    await one.close()
+  }
 }
 
 /** Publishes 1, 2, 3 … until stopped; each number once, repeated with its key until it is stored. */

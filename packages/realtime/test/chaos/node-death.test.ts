@@ -4,7 +4,7 @@ import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createPublisher } from '../../src/index.ts'
 import { type NodeProcess, startNodeProcess } from '../support/node-process.ts'
-import { expectComplete, type Record, record, startCounting } from '../support/recorder.ts'
+import { expectComplete, record, startCounting } from '../support/recorder.ts'
 
 let redis: StandaloneRedis
 let client: Redis

@@ -1,7 +1,7 @@
 import { type PostgresCluster, type PostgresNode, startPostgres } from '@cays/testkit'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createRouter, OutcomeUnknownError, type Router } from '../../src/index.ts'
-import { settled } from '../settled.ts'
+import { PATIENT, settled } from '../settled.ts'
 
 const KEYS = 48
 /** Reads after each write. */
@@ -42,7 +42,8 @@ beforeAll(async () => {
     `create table ledger (key int primary key, version int not null); insert into ledger select g, 0 from generate_series(1, ${KEYS}) g`,
   )
   await cluster.waitForCatchup()
-  const servers = { primary: cluster.url, replicas: [...cluster.urls.replicas] }
+  const { pool, buffer } = PATIENT
+  const servers = { primary: cluster.url, replicas: [...cluster.urls.replicas], pool, buffer }
   one = createRouter({ ...servers, bookmark: BOOKMARK, wait: WAIT })
   two = createRouter({ ...servers, bookmark: BOOKMARK, wait: WAIT })
   await Promise.all([settled(one, 2), settled(two, 2)])

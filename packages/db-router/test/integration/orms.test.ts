@@ -10,7 +10,7 @@ import { DataSource, EntitySchema } from 'typeorm'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createRouter, type Router } from '../../src/index.ts'
 import { typeormDriver } from '../../src/typeorm.ts'
-import { settled } from '../settled.ts'
+import { PATIENT, settled } from '../settled.ts'
 
 const APPLICATION = 'the router'
 
@@ -22,10 +22,10 @@ beforeAll(async () => {
   await cluster.primary.sql('create table boats (id serial primary key, name text not null, berth int)')
   await cluster.waitForCatchup()
   db = createRouter({
+    ...PATIENT,
     primary: cluster.url,
     replicas: [...cluster.urls.replicas],
-    wait: { budget: '10s' },
-    pool: { max: 5, application_name: APPLICATION },
+    pool: { ...PATIENT.pool, max: 5, application_name: APPLICATION },
   })
   await settled(db, 1)
 })

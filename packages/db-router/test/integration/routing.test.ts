@@ -2,7 +2,7 @@ import { type PostgresCluster, startPostgres } from '@cays/testkit'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createRouter, type Router } from '../../src/index.ts'
-import { settled } from '../settled.ts'
+import { PATIENT, settled } from '../settled.ts'
 
 let cluster: PostgresCluster
 let db: Router
@@ -15,7 +15,12 @@ beforeAll(async () => {
       ' create function add_job(t text) returns int language sql volatile as $$ insert into jobs (title) values (t) returning id $$',
   )
   await cluster.waitForCatchup()
-  db = createRouter({ primary: cluster.url, replicas: [...cluster.urls.replicas], pool: { max: 5 } })
+  db = createRouter({
+    ...PATIENT,
+    primary: cluster.url,
+    replicas: [...cluster.urls.replicas],
+    pool: { ...PATIENT.pool, max: 5 },
+  })
   await db.health()
   await settled(db, 2)
 })

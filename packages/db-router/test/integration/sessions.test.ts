@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { type PostgresCluster, startPostgres } from '@cays/testkit'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { createRouter, type Router, type RouterOptions } from '../../src/index.ts'
-import { settled } from '../settled.ts'
+import { PATIENT, settled } from '../settled.ts'
 
 const SECRET = 'a secret of the test suite'
 const COUNT = 'select count(*)::int as count, pg_is_in_recovery() as replica from notes'
@@ -13,6 +13,9 @@ const routers: Router[] = []
 
 async function router(options: Partial<RouterOptions> = {}): Promise<Router> {
   const made = createRouter({
+    ...PATIENT,
+    // Reads that no replica can serve go to the primary without much ado.
+    wait: { budget: 50 },
     primary: cluster.url,
     replicas: [...cluster.urls.replicas],
     bookmark: { secret: SECRET },
@@ -56,13 +59,13 @@ test('a lone process sees its own writes though every replica stands still', asy
 })
 
 test('reads go back to a replica as soon as it has what the session wrote', async () => {
-  const db = await router({ wait: { budget: '5s' } })
+  const db = await router({ wait: PATIENT.wait })
   await db.query("insert into notes (body) values ('waited for')")
   expect((await db.query(COUNT)).rows[0]?.replica).toBe(true)
 })
 
 test('a read waits for a replica within its budget', async () => {
-  const db = await router({ wait: { budget: '5s' } })
+  const db = await router({ wait: PATIENT.wait })
   await Promise.all(cluster.replicas.map((replica) => replica.lag('300ms')))
   const { rows: before } = await db.query({ text: COUNT, consistency: 'strong' })
   await db.query("insert into notes (body) values ('late')")
@@ -141,7 +144,7 @@ test('the router gives the bookmark of the session it is asked in, and of the pr
 
 test('a bookmark with a position is met by a replica that has passed it', async () => {
   const one = await router()
-  const two = await router({ wait: { budget: '5s' } })
+  const two = await router({ wait: PATIENT.wait })
   const bookmark = await one.session(async (session) => {
     await one.query("insert into notes (body) values ('passed')")
     await one.query(COUNT)
@@ -154,7 +157,7 @@ test('a bookmark with a position is met by a replica that has passed it', async 
 })
 
 test('a connection that is younger than what is known of its replica proves its position ahead of the read', async () => {
-  const db = await router({ wait: { budget: '10s' }, pool: { maxUses: 1 } })
+  const db = await router({ wait: PATIENT.wait, pool: { ...PATIENT.pool, maxUses: 1 } })
   await db.query("insert into notes (body) values ('proven')")
   await db.query(COUNT)
   for (const node of cluster.nodes) node.clearLog()
@@ -181,13 +184,13 @@ test('a forged bookmark is ignored', async () => {
 })
 
 test('a replica staler than the limit serves nothing, and serves again when it has caught up', async () => {
-  const db = await router({ maxStaleness: 700, health: { interval: 50 } })
+  const db = await router({ maxStaleness: 700, health: { ...PATIENT.health, interval: 50 } })
   await pauseAll()
   await cluster.primary.sql("insert into notes (body) values ('stale')")
   const eventual = { text: COUNT, consistency: 'eventual' } as const
-  await expect.poll(async () => (await db.query(eventual)).rows[0]?.replica, { timeout: 5_000 }).toBe(false)
+  await expect.poll(async () => (await db.query(eventual)).rows[0]?.replica).toBe(false)
   await Promise.all(cluster.replicas.map((replica) => replica.resumeReplay()))
-  await expect.poll(async () => (await db.query(eventual)).rows[0]?.replica, { timeout: 5_000 }).toBe(true)
+  await expect.poll(async () => (await db.query(eventual)).rows[0]?.replica).toBe(true)
 })
 
 test('the middleware carries a write to the next request on another node', async () => {

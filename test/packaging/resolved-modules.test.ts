@@ -9,7 +9,8 @@ describe.each(packages)('$manifest.name', ({ manifest, entries }) => {
     const direct = new Set([manifest.name, ...Object.keys(manifest.dependencies ?? {})])
     // Only a root may load the driver its package exists for; a subpath may load what it is named after.
     if (subpath === '.') for (const peer of requiredPeers(manifest)) direct.add(peer)
-    else if (manifest.peerDependencies?.[subpath.slice(2)]) direct.add(subpath.slice(2))
+    const named = subpath.slice(2)
+    for (const peer of [named, `express-${named}`]) if (manifest.peerDependencies?.[peer]) direct.add(peer)
     return direct
   }
 

@@ -9,6 +9,12 @@ export interface RedisClient extends ScriptClient {
   readonly status: string
   /** True for `Cluster`: keys then live in many slots and one script cannot touch them all. */
   readonly isCluster?: boolean
+  /** Of a `Cluster`: the nodes of each slot. Keys of one node are read in one round trip. */
+  readonly slots?: readonly (readonly string[])[]
+  /** Sends commands together; used on a `Cluster` only. */
+  pipeline?(commands: unknown[][]): {
+    exec(): Promise<readonly (readonly [error: Error | null, result: unknown])[] | null>
+  }
   /** Opens a second connection, for pub/sub. The cache closes it, and never closes the client it was given. */
   duplicate(...args: never[]): RedisSubscriber
   /** Called when the client has yet to connect, or waits to reconnect while the cache would use Redis again. */

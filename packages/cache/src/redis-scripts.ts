@@ -66,6 +66,11 @@ end
 return out
 `)
 
+/** What READ_MANY needs to know of a server, for plain reads that follow. No keys. Returns [now ms, run id]. */
+export const NODE: RedisScript = redisScript(`${RUN}
+return {clock(), runId()}
+`)
+
 /**
  * Stores a loaded value if the lease is still this holder's. KEYS value, lease. ARGV token, soft ttl ms, whole
  * ttl ms, body. Returns 1, or 0 when the lease was voided, expired or belongs to another.

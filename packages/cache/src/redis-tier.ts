@@ -5,6 +5,7 @@ import { hashTag, type RedisScript } from '@cays/core/redis-script'
 import { CacheError } from './errors.ts'
 import type { Settings } from './options.ts'
 import type { RedisClient } from './redis-client.ts'
+import { groupByNode, type NodeReads, readOfNode } from './redis-node-reads.ts'
 import { FILL, READ, READ_MANY, RELEASE, RENEW, WRITE_KEY } from './redis-scripts.ts'
 
 export type ReadState = 'fresh' | 'leased' | 'held' | 'failed' | 'missing'
@@ -71,7 +72,9 @@ export class RedisTier {
 
   async read(key: string, epoch: string, token: string, atLeast: number): Promise<Reading> {
     const keys = this.keysOf(key)
-    const sent = this.#send(READ, keys, [epoch, token, this.#settings.lease, atLeast])
+    const sent = this.#whenReady(() =>
+      READ.run(this.client, keys, [epoch, token, this.#settings.lease, atLeast]),
+    )
     try {
       return readingOf(await this.#within(sent))
     } catch (error) {
@@ -89,23 +92,40 @@ export class RedisTier {
   }
 
   /**
-   * One round trip; on a Cluster one per key at the same time, and a node that does not answer costs only its
+   * One round trip; on a Cluster one per node at the same time, and a node that does not answer costs only its
    * own keys. Empty strings where there is nothing.
    */
   async readMany(keys: readonly string[], epoch: string): Promise<readonly Reading[]> {
+    const { client } = this
     const valueKeys = keys.map((key) => this.keysOf(key)[0])
-    const groups = this.client.isCluster ? valueKeys.map((key) => [key]) : [valueKeys]
-    const answers = await Promise.allSettled(groups.map((group) => this.run(READ_MANY, group, [epoch])))
-    return answers.flatMap((answer, i): readonly Reading[] => {
-      if (answer.status === 'rejected') {
-        return (groups[i] ?? []).map(() => ({ state: 'missing', now: 0, raw: '' }))
-      }
-      const [now, ...values] = answer.value as [number, ...string[]]
-      return values.map((raw): Reading => {
-        const fresh = raw !== '' && Number(raw.slice(1, 14)) > now
-        return { state: fresh ? 'fresh' : 'missing', now, raw }
-      })
-    })
+    const readings = valueKeys.map(() => NOTHING)
+    const take = async (positions: readonly number[], reads: Promise<NodeReads>) => {
+      const { now, values } = await reads
+      for (const [i, position] of positions.entries()) readings[position] = judged(values[i], now)
+      return positions.filter((_, i) => values[i] === undefined)
+    }
+    const all = valueKeys.map((_, position) => position)
+    if (!client.isCluster) {
+      await take(all, this.#readScript(valueKeys, epoch)).catch(() => {})
+      return readings
+    }
+    const groups = await Promise.allSettled(
+      groupByNode(client, valueKeys).map((positions) => {
+        const group = positions.map((position) => valueKeys[position] as string)
+        return take(positions, this.#within(this.#whenReady(() => readOfNode(client, group, epoch))))
+      }),
+    )
+    // A slot moved: ioredis finds out where to when it is asked for one key alone.
+    const moved = groups.flatMap((group) => (group.status === 'fulfilled' ? group.value : []))
+    await Promise.allSettled(
+      moved.map((position) => take([position], this.#readScript([valueKeys[position] as string], epoch))),
+    )
+    return readings
+  }
+
+  async #readScript(valueKeys: readonly string[], epoch: string): Promise<NodeReads> {
+    const [now, ...values] = (await this.run(READ_MANY, valueKeys, [epoch])) as [number, ...string[]]
+    return { now, values }
   }
 
   /** False when the lease was voided meanwhile: the value may be stale and must not be kept. */
@@ -131,7 +151,7 @@ export class RedisTier {
   }
 
   run(script: RedisScript, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> {
-    return this.#within(this.#send(script, keys, args))
+    return this.#within(this.#whenReady(() => script.run(this.client, keys, args)))
   }
 
   /** Lets operations through again to find out whether Redis is back; `up()` or the next failure decides. */
@@ -147,14 +167,10 @@ export class RedisTier {
     this.events.emit('up', undefined)
   }
 
-  async #send(
-    script: RedisScript,
-    keys: readonly string[],
-    args: readonly (string | number)[],
-  ): Promise<unknown> {
+  async #whenReady<T>(send: () => Promise<T>): Promise<T> {
     if (this.#state === 'down') throw new CacheError('CACHE_ERR_REDIS', 'redis is left alone after failures')
     if (this.client.status !== 'ready') await this.#ready()
-    return await script.run(this.client, keys, args)
+    return await send()
   }
 
   /** A client that has yet to connect may do so within the deadline; one that lost its connection may not. */
@@ -186,7 +202,7 @@ export class RedisTier {
     })
   }
 
-  async #within(sent: Promise<unknown>): Promise<unknown> {
+  async #within<T>(sent: Promise<T>): Promise<T> {
     try {
       const reply = await answerWithin(sent, this.#settings.timeout)
       if (this.#state === 'up') this.#failures = 0
@@ -234,6 +250,12 @@ function answerWithin<T>(promise: Promise<T>, milliseconds: number): Promise<T> 
       },
     )
   })
+}
+
+const NOTHING: Reading = { state: 'missing', now: 0, raw: '' }
+
+function judged(raw = '', now: number): Reading {
+  return { state: raw !== '' && Number(raw.slice(1, 14)) > now ? 'fresh' : 'missing', now, raw }
 }
 
 function readingOf(reply: unknown): Reading {

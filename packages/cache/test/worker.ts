@@ -15,7 +15,14 @@ export interface Report {
 
 const [url = '', name = ''] = process.argv.slice(2)
 const redis = new Redis(url)
-const cache = createCache({ name, redis, ttl: '1m', l2: { timeout: '5s' }, errorBackoff: '1s' })
+// A busy machine keeps eight processes waiting: neither a deadline nor a back-off may end meanwhile.
+const cache = createCache({
+  name,
+  redis,
+  ttl: '10m',
+  l2: { timeout: '20s', lease: '4s' },
+  errorBackoff: '10m',
+})
 let loads = 0
 
 async function call(order: Order): Promise<Report> {

@@ -7,7 +7,7 @@ import { pause, until } from '../fleet.ts'
 const NODES = 3
 const KEYS = 12
 const MAX_STALENESS = 300
-/** What the timers and the event loop of a busy machine add to the moment at which a read is seen to begin. */
+/** What timers, which count whole milliseconds, and the way from Redis's answer to this test add to a moment. */
 const SLACK = 50
 const OPERATIONS = Number(process.env.CACHE_OPERATIONS ?? 100_000)
 
@@ -79,9 +79,15 @@ describe('a random history of reads and writes under faults', () => {
     let operations = 0
     let healthy = 0
     let done = false
+    // One turn of the event loop is one moment, and on a busy machine a turn may take long: a read began when
+    // timers ran last.
+    let turn = performance.now()
+    const turns = setInterval(() => {
+      turn = performance.now()
+    }, 1)
 
     const read = async (node: number, key: number) => {
-      const began = performance.now()
+      const began = turn - 2
       const value = await caches[node]?.getOrSet(
         `k${key}`,
         async () => {
@@ -174,6 +180,7 @@ describe('a random history of reads and writes under faults', () => {
     await Promise.all(Array.from({ length: NODES * 4 }, (_, i) => worker(i % NODES)))
     done = true
     await faulty
+    clearInterval(turns)
     expect(violations.slice(0, 5)).toEqual([])
     expect(operations).toBeGreaterThanOrEqual(OPERATIONS)
     expect(healthy).toBeGreaterThan(0)
@@ -181,9 +188,9 @@ describe('a random history of reads and writes under faults', () => {
     await until(
       'all nodes are in use again',
       () => caches.every((cache) => cache.health().status === 'ok'),
-      10_000,
+      30_000,
     )
-  })
+  }, 240_000)
 })
 
 function generator(seed: number): () => number {

@@ -2,11 +2,11 @@ import { type StandaloneRedis, startRedis } from '@cays/testkit'
 import { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { type CacheOptions, createCache } from '../../src/index.ts'
-import { pause, until } from '../fleet.ts'
+import { pastTheBound, patient, pause, timed, until } from '../fleet.ts'
 
 const TIMEOUT = 200
-/** What a busy machine may add to a wait; the waits this guards against last 10 s and more. */
-const SLACK = 400
+/** What a busy machine may add to a wait beyond `timed`; the waits this guards against last 10 s and more. */
+const SLACK = 1_000
 
 let server: StandaloneRedis
 let redis: Redis
@@ -22,7 +22,7 @@ beforeAll(async () => {
 afterEach(async () => {
   if (server.state === 'frozen') await server.thaw()
   if (server.state === 'down') await server.start()
-  await until('the client is back', async () => (await redis.ping().catch(() => '')) === 'PONG', 10_000)
+  await until('the client is back', async () => (await redis.ping().catch(() => '')) === 'PONG', 30_000)
 })
 
 afterAll(async () => {
@@ -33,12 +33,6 @@ afterAll(async () => {
 function start(options: Partial<CacheOptions> = {}) {
   const l2 = { timeout: TIMEOUT, retryAfter: 300, ...options.l2 }
   return createCache({ name: `away${++serial}`, redis, ttl: '1h', ...options, l2 })
-}
-
-async function timed<T>(work: () => Promise<T>): Promise<{ readonly value: T; readonly took: number }> {
-  const began = performance.now()
-  const value = await work()
-  return { value, took: performance.now() - began }
 }
 
 for (const fault of ['freeze', 'kill'] as const) {
@@ -64,24 +58,27 @@ for (const fault of ['freeze', 'kill'] as const) {
       const open = await timed(async () => {
         for (let i = 0; i < 100; i++) await cache.getOrSet(`open${i}`, () => i)
       })
-      expect(open.took).toBeLessThan(TIMEOUT)
-      expect((await timed(() => cache.getMany(['a', 'b']))).took).toBeLessThan(TIMEOUT)
+      // A single wait for Redis in each would be 20 seconds.
+      expect(open.took).toBeLessThan(SLACK)
+      expect((await timed(() => cache.getMany(['a', 'b']))).took).toBeLessThan(SLACK)
     })
 
     it('leaves memory hits as they are while they are confirmed, then loads once per maxStaleness', async () => {
-      await using cache = start({ sync: { maxStaleness: 600 } })
+      const maxStaleness = 400
+      await using patientOne = start({ sync: { maxStaleness: '1h' } })
+      await using cache = start({ sync: { maxStaleness } })
       let loads = 0
       const load = () => ++loads
+      await patientOne.getOrSet('hot', () => 'kept')
       await cache.getOrSet('hot', load)
-      await server[fault]()
-      expect(cache.peek('hot')).toBe(1)
       const began = performance.now()
-      while (performance.now() - began < 1_500) {
+      await server[fault]()
+      expect(patientOne.peek('hot')).toBe('kept')
+      await until('it has been loaded again, twice', async () => {
         await cache.getOrSet('hot', load)
-        await pause(5)
-      }
-      expect(loads).toBeGreaterThanOrEqual(2)
-      expect(loads).toBeLessThanOrEqual(6)
+        return loads >= 3
+      })
+      expect(loads).toBeLessThanOrEqual(2 + (performance.now() - began) / maxStaleness)
     })
 
     it('leaves memory hits as they are for as long as it lasts, with onLost: serve', async () => {
@@ -120,9 +117,10 @@ for (const fault of ['freeze', 'kill'] as const) {
       await until('the breaker is open', () => cache.health().redis?.state !== 'up')
       await pause(700)
       await (fault === 'freeze' ? server.thaw() : server.start())
-      const back = await timed(() => until('in use', () => ups === 1, 4_000))
+      const back = await timed(() => until('in use', () => ups === 1))
       expect(back.took).toBeLessThan(2_000)
-      expect(cache.health()).toMatchObject({ status: 'ok', redis: { state: 'up', pending: 0 } })
+      await until('nothing is wrong', () => cache.health().status === 'ok')
+      expect(cache.health()).toMatchObject({ redis: { state: 'up', pending: 0 } })
       for (const key of ['pending', 'expiring', 'tagged']) expect(await cache.get(key)).toBeUndefined()
     })
   })
@@ -143,8 +141,8 @@ describe('Redis that was never there', () => {
 
 describe('Redis that is full', () => {
   it('takes nothing more, and reads, invalidations and the bound go on', async () => {
-    await using cache = start({ sync: { maxStaleness: 300 } })
-    await using other = createCache({ name: cache.name, redis, sync: { maxStaleness: 300 } })
+    await using cache = start({ sync: { maxStaleness: 300 }, l2: patient })
+    await using other = createCache({ name: cache.name, redis, sync: { maxStaleness: 300 }, l2: patient })
     await cache.set('k', 'old')
     await cache.set('tagged', 'old', { tags: ['t'] })
     expect(await other.get('k')).toBe('old')
@@ -156,7 +154,7 @@ describe('Redis that is full', () => {
       expect(await cache.invalidate('k')).toBe('fleet')
       expect(await cache.invalidateTags('t')).toBe('fleet')
       expect(await cache.get('tagged')).toBeUndefined()
-      await pause(300)
+      await pastTheBound(300)
       expect(await other.get('tagged')).toBeUndefined()
       expect(await other.getOrSet('k', () => 'new')).toBe('new')
       expect(await cache.getOrSet('k', () => 'new')).toBe('new')

@@ -20,7 +20,7 @@ beforeAll(async () => {
   servers = await startRedis({ mode: 'sentinel' })
   one = connect()
   two = connect()
-  await until('both are ready', () => one.status === 'ready' && two.status === 'ready', 10_000)
+  await until('both are ready', () => one.status === 'ready' && two.status === 'ready')
 })
 
 afterAll(async () => {

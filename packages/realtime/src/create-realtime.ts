@@ -36,6 +36,9 @@ const CONTROL: RoomAddress = {
   contract: undefined,
 }
 
+// What a client that was asked to move at the end of a drain has left to do so.
+const LATE = 5_000
+
 /**
  * Creates a node of a realtime service: rooms whose clients get every message exactly once and in order,
  * through the death of their node, cut sockets and Redis restarts, or an explicit `gap` where history has
@@ -197,7 +200,7 @@ export function createRealtime<C extends Contract = Contract, Who extends Identi
     const span = reader.duration('drain.over', over, 20_000)
     const stop = new AbortController()
     draining ??= stop
-    const deadline = Date.now() + span + 2_000
+    const deadline = Date.now() + span + LATE
     for (const connection of connections) {
       connection.advise('drain', Math.random() * span, Math.max(0, deadline - Date.now()))
     }

@@ -37,7 +37,8 @@ export function ownConnection(client: RedisClient, role: string): RedisClient {
     autoResendUnfulfilledCommands: false,
     autoResubscribe: false,
     enableOfflineQueue: false,
-    maxRetriesPerRequest: null,
+    // Whatever was under way fails when the connection is lost; with `null` it would wait forever.
+    maxRetriesPerRequest: 0,
     connectTimeout: 5_000,
     keyPrefix: '',
     lazyConnect: false,

@@ -2,11 +2,11 @@ import { fileURLToPath } from 'node:url'
 import { type FaultProxy, startFaultProxy } from '@cays/testkit'
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
 import { build, type Rollup } from 'vite'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { openHiddenTab } from '../support/hidden-tab.ts'
 import { startLocalNode } from '../support/local-node.ts'
 import type { TestPage } from '../support/page.ts'
-import { faultsOf, startCounting } from '../support/recorder.ts'
+import { faultsOf, passes, startCounting } from '../support/recorder.ts'
 
 declare const page: TestPage
 
@@ -44,18 +44,18 @@ beforeAll(async () => {
 }, 180_000)
 afterAll(() => browser?.close())
 
-beforeEach(async () => {
+async function serve(options: Parameters<typeof startLocalNode>[0] = {}) {
   const html =
     '<!doctype html><meta charset="utf-8"><title>page</title><body><script src="/page.js"></script>'
   node = await startLocalNode(
-    { heartbeat: 300, history: { size: 20_000 } },
+    { history: { size: 20_000 }, ...options },
     { '/': html, '/page.js': script, '/other': '<!doctype html><title>other</title>' },
   )
   proxy = await startFaultProxy({ port: node.port })
   context = await browser.newContext({ baseURL: `http://127.0.0.1:${proxy.port}` })
   tab = await context.newPage()
   await tab.goto('/')
-})
+}
 afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close()
   await context.close()
@@ -88,21 +88,16 @@ async function expectComplete(last: number) {
   expect(numbers).toHaveLength(last)
 }
 
-/** Waits until so many more were published. */
-async function passes(counting: ReturnType<typeof count>, more: number) {
-  const before = counting.count()
-  await expect.poll(counting.count).toBeGreaterThan(before + more)
-}
-
 describe('a page in Chromium loses, doubles and reorders nothing', () => {
   it('when it goes offline and comes back, which it notices at once', async () => {
+    await serve()
     await joined({ patient: true })
     const counting = count()
     await passes(counting, 10)
-    await context.setOffline(true)
     proxy.refuse()
     proxy.reset()
     await expect.poll(status).toBe('recovering')
+    await context.setOffline(true)
     await passes(counting, 20)
     await proxy.accept()
     await context.setOffline(false)
@@ -111,6 +106,7 @@ describe('a page in Chromium loses, doubles and reorders nothing', () => {
   })
 
   it('when its tab is frozen until the server has given it up, and thawed', async () => {
+    await serve({ heartbeat: 300 })
     const hidden = await openHiddenTab(`http://127.0.0.1:${proxy.port}/`)
     closers.push(() => hidden.close())
     await expect.poll(() => hidden.evaluate('document.visibilityState + typeof page')).toBe('hiddenobject')
@@ -132,6 +128,7 @@ describe('a page in Chromium loses, doubles and reorders nothing', () => {
   })
 
   it('when it is left and restored from the back/forward cache', async () => {
+    await serve()
     await joined()
     const counting = count()
     await passes(counting, 10)
@@ -144,6 +141,7 @@ describe('a page in Chromium loses, doubles and reorders nothing', () => {
   })
 
   it('over event streams, when they are reset again and again', async () => {
+    await serve()
     await joined({ eventStream: true })
     const counting = count()
     for (let round = 0; round < 3; round++) {
@@ -156,6 +154,7 @@ describe('a page in Chromium loses, doubles and reorders nothing', () => {
 
 describe('the React hooks in Chromium', () => {
   it('show messages, presence and the connection, and leave with the component', async () => {
+    await serve()
     const room = node.realtime.room('job:{id}', { id: 1 } as never)
     const unmount = await tab.evaluateHandle(() => page.render())
     const output = () => tab.textContent('output')

@@ -1,10 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { type StandaloneRedis, startFaultProxy, startRedis } from '@cays/testkit'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createPublisher } from '../../src/index.ts'
 import { type NodeProcess, startNodeProcess } from '../support/node-process.ts'
-import { expectComplete, record, startCounting } from '../support/recorder.ts'
+import { expectComplete, passes, record, startCounting } from '../support/recorder.ts'
 
 let redis: StandaloneRedis
 let client: Redis
@@ -51,11 +50,11 @@ describe('clients lose, double and reorder nothing', () => {
   it('when their node is killed with SIGKILL and they go on at another', async () => {
     const records = await subscribed(20)
     const counting = count()
-    await sleep(200)
+    await passes(counting, 20)
     const [first, second] = nodes as [NodeProcess, NodeProcess]
     nodes = [second]
     await first.kill()
-    await sleep(700)
+    await passes(counting, 80)
     const last = await counting.stop()
     await expectComplete(records, last)
     nodes = [second, await startNodeProcess(redis.url)]
@@ -76,7 +75,7 @@ describe('clients lose, double and reorder nothing', () => {
       nodes = [...nodes.filter((node) => node !== old), fresh]
       await old.drain(500)
     }
-    await sleep(100)
+    await passes(counting, 10)
     await expectComplete(records, await counting.stop())
     expect(interruptions.filter((status) => status !== 'closed')).toEqual([])
     delays.sort((a, b) => a - b)
@@ -89,7 +88,7 @@ describe('clients lose, double and reorder nothing', () => {
     const records = await subscribed(10, () => [`ws://127.0.0.1:${proxy.port}/rt`])
     const counting = count()
     for (let round = 0; round < 6; round++) {
-      await sleep(150)
+      await passes(counting, 20)
       if (round % 2 === 0) proxy.cut()
       else proxy.reset()
     }
@@ -101,11 +100,11 @@ describe('clients lose, double and reorder nothing', () => {
     const proxy = await startFaultProxy({ port: nodes[0]?.port ?? 0 })
     const records = await subscribed(4, () => [`ws://127.0.0.1:${proxy.port}/rt`])
     const counting = count()
-    await sleep(100)
+    await passes(counting, 10)
     proxy.set({ blackhole: true })
-    await sleep(500)
+    await passes(counting, 50)
     await proxy.heal()
-    await sleep(200)
+    await passes(counting, 20)
     await expectComplete(records, await counting.stop())
     await proxy.close()
   })

@@ -1,11 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { type StandaloneRedis, startFaultProxy, startRedis } from '@cays/testkit'
 import { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createPublisher } from '../../src/index.ts'
 import { startLocalNode } from '../support/local-node.ts'
 import { range, rawSubscribe } from '../support/raw-client.ts'
-import { expectComplete, faultsOf, type Record, record, startCounting } from '../support/recorder.ts'
+import { expectComplete, faultsOf, passes, type Record, record, startCounting } from '../support/recorder.ts'
 
 // Long enough for whatever a busy machine takes.
 const history = { size: 10_000 }
@@ -24,10 +23,12 @@ type Local = Awaited<ReturnType<typeof startLocalNode>>
 let nodes: Local[]
 let publisher: ReturnType<typeof createPublisher>
 let id = 0
+let checkInterval = 500
 beforeEach(async () => {
   id++
-  nodes = await Promise.all([1, 2].map(() => startLocalNode({ redis: client, history, checkInterval: 500 })))
-  publisher = createPublisher({ redis: client, history, timeout: 2_000 })
+  nodes = await Promise.all([1, 2].map(() => startLocalNode({ redis: client, history, checkInterval })))
+  // So patient that one command left hanging would be noticed.
+  publisher = createPublisher({ redis: client, history, timeout: 60_000 })
 })
 afterEach(async () => {
   await publisher.close()
@@ -50,19 +51,19 @@ describe('while Redis misbehaves, clients lose, double and reorder nothing', () 
     const records = await subscribed(6)
     const counting = count()
     for (let round = 0; round < 4; round++) {
-      await sleep(150)
+      await passes(counting, 20)
       await redis.killClients('pubsub')
     }
-    await sleep(300)
+    await passes(counting, 40)
     await expectComplete(records, await counting.stop())
   })
 
   it('when it is killed and comes back with its append-only file', async () => {
     const records = await subscribed(6)
     const counting = count()
-    await sleep(200)
+    await passes(counting, 20)
     await redis.restart({ data: 'aof' })
-    await sleep(500)
+    await passes(counting, 50)
     await expectComplete(records, await counting.stop())
   })
 
@@ -70,7 +71,7 @@ describe('while Redis misbehaves, clients lose, double and reorder nothing', () 
     const records = await subscribed(2)
     const counting = count()
     for (let round = 0; round < 4; round++) {
-      await sleep(60)
+      await passes(counting, 5)
       await redis.flushScripts()
     }
     await expectComplete(records, await counting.stop())
@@ -78,13 +79,24 @@ describe('while Redis misbehaves, clients lose, double and reorder nothing', () 
 
   it('when it is frozen for longer than its clients wait', async () => {
     const records = await subscribed(4)
-    const counting = count()
-    await sleep(100)
+    const impatient = createPublisher({ redis: client, history, timeout: 500 })
+    const room = impatient.room('job:{id}', { id })
+    let refused = 0
+    const counting = startCounting(async (n, idempotencyKey) => {
+      try {
+        return await room.publish('n', n, { idempotencyKey })
+      } catch (error) {
+        refused++
+        throw error
+      }
+    })
+    await passes(counting, 10)
     await redis.freeze()
-    await sleep(2_500)
+    await expect.poll(() => refused).toBeGreaterThan(2)
     await redis.thaw()
-    await sleep(300)
+    await passes(counting, 10)
     await expectComplete(records, await counting.stop())
+    await impatient.close()
   })
 })
 
@@ -98,12 +110,14 @@ describe('while Redis cannot serve', () => {
       retryable: true,
     })
     const one = record(nodes[0]?.url ?? '', id)
-    await sleep(200)
+    await one.client.connect()
+    await expect
+      .poll(() => nodes[0]?.realtime.health())
+      .toMatchObject({ status: 'degraded', broker: { commands: 'down' } })
     expect(one.room.status).toBe('subscribing')
-    expect(nodes[0]?.realtime.health()).toMatchObject({ status: 'degraded', broker: { commands: 'down' } })
     await redis.start()
-    await expect.poll(() => one.room.status, { timeout: 10_000 }).toBe('subscribed')
-    await room.publish('n', 1)
+    await expect.poll(() => one.room.status).toBe('subscribed')
+    await publisher.room('job:{id}', { id }).publish('n', 1)
     await expect.poll(() => one.numbers).toEqual([1])
     await one.close()
     await impatient.close()
@@ -116,11 +130,11 @@ describe('while Redis cannot serve', () => {
     const one = record(node.url, id)
     await expect.poll(() => one.room.status).toBe('subscribed')
     const counting = count()
-    await sleep(100)
+    await passes(counting, 10)
     proxy.set({ blackhole: true })
-    await expect.poll(() => node.realtime.health().status, { timeout: 5_000 }).toBe('degraded')
+    await expect.poll(() => node.realtime.health().status).toBe('degraded')
     await proxy.heal()
-    await expect.poll(() => node.realtime.health().status, { timeout: 10_000 }).toBe('ok')
+    await expect.poll(() => node.realtime.health().status).toBe('ok')
     await expectComplete([one], await counting.stop())
     await node.close()
     behind.disconnect()
@@ -159,13 +173,18 @@ describe('while Redis cannot serve', () => {
     await redis.killClients('pubsub')
     await nodes[0]?.realtime.user('ann').disconnect({ reason: 'revoked' })
     for (const one of records) {
-      await expect.poll(() => one.client.status, { timeout: 5_000 }).toBe('stopped')
+      await expect.poll(() => one.client.status).toBe('stopped')
       expect(one.client.error).toMatchObject({ closeCode: 4503, message: 'revoked' })
     }
   })
 })
 
 describe('what Redis itself has lost is announced, never passed over', () => {
+  // Checks write too: the last writes have to be the publishes, however long they took.
+  beforeAll(() => {
+    checkInterval = 600_000
+  })
+
   it('when it comes back without its last writes', async () => {
     const records = await subscribed(4)
     const room = publisher.room('job:{id}', { id })
@@ -174,7 +193,7 @@ describe('what Redis itself has lost is announced, never passed over', () => {
     await redis.restart({ data: { loseLast: 5 } })
     for (let n = 21; n <= 30; n++) await room.publish('n', n)
     for (const one of records) {
-      await expect.poll(() => one.numbers.at(-1), { timeout: 10_000 }).toBe(30)
+      await expect.poll(() => one.numbers.at(-1)).toBe(30)
       expect(one.gaps.map(({ gap }) => gap.reason)).toEqual(['lost'])
       expect(faultsOf(one)).toEqual([])
       await one.close()
@@ -194,7 +213,7 @@ describe('what Redis itself has lost is announced, never passed over', () => {
     // One entry of the file per publish: 16 to 20 are gone, 11 to 15 are left.
     await redis.restart({ data: { loseLast: 5 } })
     for (let n = 21; n <= 40; n++) await room.publish('n', n)
-    await expect.poll(() => above.numbers.at(-1), { timeout: 10_000 }).toBe(40)
+    await expect.poll(() => above.numbers.at(-1)).toBe(40)
     expect(above.gaps).toHaveLength(1)
     expect(faultsOf(above)).toEqual([])
     // A node that has not seen the room before, and knows what Redis tells it.
@@ -210,12 +229,12 @@ describe('what Redis itself has lost is announced, never passed over', () => {
   it('when it comes back empty', async () => {
     const records = await subscribed(4)
     const counting = count()
-    await sleep(150)
+    await passes(counting, 20)
     await redis.restart({ data: 'empty' })
-    await sleep(600)
+    await passes(counting, 50)
     const last = await counting.stop()
     for (const one of records) {
-      await expect.poll(() => one.numbers.at(-1), { timeout: 10_000 }).toBe(last)
+      await expect.poll(() => one.numbers.at(-1)).toBe(last)
       expect(one.gaps.length).toBeGreaterThan(0)
       expect(faultsOf(one)).toEqual([])
       await one.close()

@@ -33,13 +33,19 @@ export function record(
 
 /** Every client has everything from 1 to `last`, once and in order; then it is closed. */
 export async function expectComplete(records: readonly Record[], last: number): Promise<void> {
-  for (const one of records) await expect.poll(() => one.numbers.at(-1), { timeout: 20_000 }).toBe(last)
+  for (const one of records) await expect.poll(() => one.numbers.at(-1)).toBe(last)
   for (const one of records) {
     expect(sequenceFaults(one)).toEqual([])
     expect(one.gaps).toEqual([])
     expect(one.numbers).toHaveLength(last)
     await one.close()
   }
+}
+
+/** Waits until so many more were published. */
+export async function passes(counting: { readonly count: () => number }, more: number): Promise<void> {
+  const before = counting.count()
+  await expect.poll(counting.count, { interval: 10 }).toBeGreaterThan(before + more)
 }
 
 /** Publishes 1, 2, 3 … until stopped; each number once, repeated with its key until it is stored. */

@@ -71,8 +71,9 @@ export class Attempt implements Waiter {
   connected(connection: Connection): void {
     this.#connection = connection
     if (this.#waited) this.#startedAt = performance.now()
-    if (this.#verify && !this.#server.proves(connection, this.#verify)) this.#probe(connection)
-    else this.#send(connection)
+    if (!this.#verify || this.#server.proves(connection, this.#verify)) this.#send(connection)
+    else if (this.#server.pooled) this.#probeFirst(connection, this.#verify)
+    else this.#probe(connection)
   }
 
   refused(error: unknown): void {
@@ -101,6 +102,18 @@ export class Attempt implements Waiter {
       if (!error) proof.seen = this.#server.replayed(result.rows[0]?.lsn)
     })
     this.#send(connection)
+  }
+
+  /** Behind a pooler one thing is asked at a time. */
+  #probeFirst(connection: Connection, verify: Position): void {
+    this.#server.prove(connection, verify).then((proven) => {
+      if (proven && !this.#settled) {
+        this.#send(connection)
+        return
+      }
+      this.#release(connection, connection.dead)
+      this.#settle(new Failure('behind', undefined))
+    })
   }
 
   #send(connection: Connection): void {

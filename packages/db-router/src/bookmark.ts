@@ -2,7 +2,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
 import { formatLsn, type Position, parseLsn } from './lsn.ts'
 
 /**
- * What a session has to see, in a form that may pass through strangers: `v1.<issued>.<timeline>.<lsn>.<mac>`.
+ * What a session has to see, in a form that may pass through strangers: `v1.<issued>.<system>.<timeline>.<lsn>.<mac>`.
  *
  * Without a position (`*`) it says "something was written before this was issued". That is as good: whoever
  * receives it asks the primary for its position, which includes every write acknowledged by then. So a
@@ -16,7 +16,10 @@ export interface Bookmark {
 
 export function encodeBookmark(bookmark: Bookmark, secret: string): string {
   const { issued, position } = bookmark
-  const body = `v1.${issued.toString(36)}.${position ? `${position.timeline}.${formatLsn(position.lsn).replace('/', '-')}` : '*.*'}`
+  const seen = position
+    ? `${position.system}.${position.timeline}.${formatLsn(position.lsn).replace('/', '-')}`
+    : '*'
+  const body = `v1.${issued.toString(36)}.${seen}`
   return `${body}.${mac(body, secret)}`
 }
 
@@ -33,15 +36,15 @@ export function decodeBookmark(
   const given = Buffer.from(text.slice(at + 1))
   const expected = Buffer.from(mac(body, secret))
   if (given.length !== expected.length || !timingSafeEqual(given, expected)) return undefined
-  const [version, issuedText = '', timelineText = '', lsnText = ''] = body.split('.')
+  const [version, issuedText = '', system = '', timelineText = '', lsnText = ''] = body.split('.')
   const issued = Number.parseInt(issuedText, 36)
   // Clocks of two nodes differ; a bookmark of the near future counts.
   if (version !== 'v1' || !(issued > now - ttl) || issued > now + ttl) return undefined
-  if (timelineText === '*') return { issued, position: undefined }
+  if (system === '*') return { issued, position: undefined }
   const lsn = parseLsn(lsnText.replace('-', '/'))
   const timeline = Number(timelineText)
   if (lsn === undefined || !Number.isSafeInteger(timeline)) return undefined
-  return { issued, position: { timeline, lsn } }
+  return { issued, position: { system, timeline, lsn } }
 }
 
 function mac(body: string, secret: string): string {

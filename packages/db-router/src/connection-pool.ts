@@ -1,4 +1,5 @@
 import pg, { type PoolClient, type PoolConfig } from 'pg'
+import type { PasswordFor, ServerAddress } from './options.ts'
 
 /** One open connection to a server. */
 export interface Connection {
@@ -57,6 +58,7 @@ const MOST_PREPARED = 500
 export class ConnectionPool {
   readonly max: number
   readonly #config: PoolConfig
+  readonly #password: PasswordFor | undefined
   readonly #report: PoolReport
   readonly #all = new Set<Connection>()
   readonly #idle: Connection[] = []
@@ -70,11 +72,13 @@ export class ConnectionPool {
   #idleTimer: NodeJS.Timeout | undefined
   #waitTimer: NodeJS.Timeout | undefined
   #ended: (() => void) | undefined
+  #emptied: (() => void)[] = []
 
-  /** `depth`: how many statements may share one connection. */
-  constructor(config: PoolConfig, depth: number, report: PoolReport) {
+  /** `depth`: how many statements may share one connection. `password` is asked for each connection. */
+  constructor(config: PoolConfig, depth: number, password: PasswordFor | undefined, report: PoolReport) {
     this.#config = config
     this.#depth = depth
+    this.#password = password
     this.#report = report
     this.max = config.max || 10
   }
@@ -188,6 +192,13 @@ export class ConnectionPool {
     for (const connection of this.#idle.splice(0)) this.#discard(connection)
   }
 
+  /** Closes what is idle, and the rest as it is given back; resolves when there is no connection for a moment. */
+  empty(): Promise<void> {
+    this.evict()
+    if (this.total === 0) return Promise.resolve()
+    return new Promise((resolve) => this.#emptied.push(resolve))
+  }
+
   /** Refuses who waits and closes what is idle; resolves when every connection is closed. */
   end(): Promise<void> {
     return new Promise((resolve) => {
@@ -281,6 +292,7 @@ export class ConnectionPool {
     this.#opening++
     const Client = (this.#config.Client ?? pg.Client) as typeof pg.Client
     const client = new Client(this.#config)
+    answerPassword(client, this.#password)
     const connection: Connection = {
       client,
       generation: this.#generation,
@@ -334,7 +346,7 @@ export class ConnectionPool {
       waiter.refused(error)
     }
     this.#pump()
-    if (this.#ended && this.total === 0) this.#ended()
+    this.#left()
   }
 
   #broke(connection: Connection, error: unknown): void {
@@ -371,8 +383,13 @@ export class ConnectionPool {
   }
 
   #forget(connection: Connection): void {
-    if (!this.#all.delete(connection)) return
-    if (this.#ended && this.total === 0) this.#ended()
+    if (this.#all.delete(connection)) this.#left()
+  }
+
+  #left(): void {
+    if (this.total > 0) return
+    this.#ended?.()
+    for (const emptied of this.#emptied.splice(0)) emptied()
   }
 
   #limitIdling(limit: number): void {
@@ -421,6 +438,13 @@ export class ConnectionPool {
 /** A pipelining client sends a statement without waiting for the answer to the one before. Only while it is idle. */
 export function pipelining(connection: Connection, on: boolean): void {
   ;(connection.client as { pipeline: boolean }).pipeline = on
+}
+
+/** `pg` takes a function, but a connection string without a password makes it forget the one it was given. */
+export function answerPassword(client: pg.Client, password: PasswordFor | undefined): void {
+  if (!password) return
+  ;(client as { password: unknown }).password = ({ host, port, user, database }: ServerAddress) =>
+    password({ host, port, user, database })
 }
 
 function cut(client: pg.Client): void {

@@ -8,6 +8,7 @@ import {
   Failure,
   isRecoveryConflict,
   isServerError,
+  isServerTrouble,
   isStalePlan,
   needsPrimary,
   READ_ONLY_TRANSACTION,
@@ -16,6 +17,7 @@ import {
 import type { Consistency } from './options.ts'
 import type { Pace, Paces } from './pace.ts'
 import type { Place, PlaceReason, ReadDemand } from './placement.ts'
+import { refuseSessionState } from './pooler.ts'
 import type { Request } from './request.ts'
 import type { Server } from './server.ts'
 import type { Session } from './session.ts'
@@ -60,6 +62,8 @@ export class Execution implements Submission, ReadDemand {
   #safe = false
   /** It goes to a replica if one can take it. */
   #read = false
+  /** It would go to a replica if the router did more than watch. */
+  #observed = false
   /** What the server was when it was chosen; it may have changed since. */
   #onReplica = false
   #leave: (() => void) | undefined
@@ -87,7 +91,8 @@ export class Execution implements Submission, ReadDemand {
     const now = performance.now()
     if (text !== undefined) {
       const statement = this.#parts.statements.get(text)
-      const refusal = transactionControl(statement)
+      const { pooler } = this.#parts.settings
+      const refusal = transactionControl(statement) ?? (pooler ? refuseSessionState(statement) : undefined)
       if (refusal) {
         this.#fail(refusal)
         return
@@ -97,6 +102,10 @@ export class Execution implements Submission, ReadDemand {
       this.#safe = this.#parts.catalog.isRead(statement, now)
     }
     this.#read = this.asked || (route === 'auto' && this.#safe)
+    if (this.#read && !this.asked && this.#parts.settings.routing === 'observe') {
+      this.#read = false
+      this.#observed = true
+    }
     this.repeatable = idempotent ?? this.#safe
     if (this.#parts.paces && text !== undefined) this.#hurry(this.#parts.paces, text)
     this.#next(now)
@@ -133,15 +142,18 @@ export class Execution implements Submission, ReadDemand {
       return
     }
     const { placement } = this.#parts
-    const place = this.#read
-      ? placement.read(this, now)
-      : placement.write(this.signal, this.#request.route === 'primary' ? 'asked' : 'write')
+    const place = this.#read ? placement.read(this, now) : placement.write(this.signal, this.#whyPrimary())
     if (place instanceof Promise) {
       place.then(
         (found) => this.#try(found, performance.now()),
         (error: unknown) => this.#fail(error),
       )
     } else this.#try(place, now)
+  }
+
+  #whyPrimary(): PlaceReason {
+    if (this.#observed) return 'observed'
+    return this.#request.route === 'primary' ? 'asked' : 'write'
   }
 
   #try(place: Place, now: number): void {
@@ -175,6 +187,7 @@ export class Execution implements Submission, ReadDemand {
         return
       case 'lost':
         topology.suspect(server, false)
+        topology.failed(server)
         if (this.repeatable && more) {
           this.#elsewhere(server)
           return
@@ -210,7 +223,9 @@ export class Execution implements Submission, ReadDemand {
         this.#next()
         return
       }
-      if (isRecoveryConflict(error) && more) {
+      const trouble = isServerTrouble(error)
+      if (trouble) topology.failed(server)
+      if ((isRecoveryConflict(error) || (trouble && this.repeatable)) && more) {
         this.#elsewhere(server)
         return
       }

@@ -2,10 +2,16 @@ import type { Duration } from '@cays/core/duration'
 import { optionReader } from './options.ts'
 import type { Router, SessionHandle } from './router.ts'
 
-/** The cookie that carries the bookmark. */
+/** What carries the bookmark from one request to the next. */
 export interface MiddlewareOptions {
-  /** Name of the cookie that carries the bookmark. @default 'cays_bookmark' */
-  readonly cookie?: string
+  /** Name of the cookie that carries it; `false` for none. @default 'cays_bookmark' */
+  readonly cookie?: string | false
+  /**
+   * Name of a header that carries it, in requests and in responses to those that wrote: for clients without cookies, and
+   * from service to service. Such a client sends back the last one it was given. For browsers on another origin expose
+   * it by CORS. @default none
+   */
+  readonly header?: string
   /** Send the cookie over TLS only. @default true when NODE_ENV is 'production' */
   readonly secure?: boolean
   readonly sameSite?: 'lax' | 'strict' | 'none'
@@ -17,7 +23,7 @@ export interface MiddlewareOptions {
 
 /** What the middleware uses of a request; Node's and Express's fit. */
 export interface MiddlewareRequest {
-  readonly headers: { readonly cookie?: string | undefined }
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
 }
 
 /** What the middleware uses of a response; Node's and Express's fit. */
@@ -39,13 +45,21 @@ export type Middleware = (
 const LONGEST = 200
 
 /**
- * Makes each request a session and carries what it wrote to the same browser's next request, on whichever
- * node that lands, in a signed cookie. The cookie is set only by requests that wrote.
+ * Makes each request a session and carries what it wrote to the same client's next request, on whichever node that
+ * lands, in a signed cookie or header. It is set only by requests that wrote.
  */
 export function sessionMiddleware(router: Router, options: MiddlewareOptions = {}): Middleware {
   const read = optionReader('middleware')
-  read.known(options, ['cookie', 'secure', 'sameSite', 'path', 'domain', 'maxAge'])
-  const name = read.string('cookie', options.cookie, 'cays_bookmark', /^[\w-]{1,60}$/)
+  read.known(options, ['cookie', 'header', 'secure', 'sameSite', 'path', 'domain', 'maxAge'])
+  const cookie =
+    options.cookie === false
+      ? undefined
+      : read.string('cookie', options.cookie, 'cays_bookmark', /^[\w-]{1,60}$/)
+  const header =
+    options.header === undefined
+      ? undefined
+      : read.string('header', options.header, '', /^[\w-]{1,60}$/).toLowerCase()
+  if (cookie === undefined && header === undefined) read.fail('cookie: false needs a header instead')
   const attributes = [
     `Max-Age=${Math.ceil(read.duration('maxAge', options.maxAge, 30_000) / 1_000)}`,
     `Path=${read.string('path', options.path, '/', /^\/[^;\s]*$/)}`,
@@ -59,9 +73,12 @@ export function sessionMiddleware(router: Router, options: MiddlewareOptions = {
   // A missing secret is a mistake to show at start-up, not at the first write.
   router.enter({}, (session) => void session.bookmark())
   return (request, response, next) => {
-    const from = cookieOf(request.headers.cookie, name)
+    const from = headerOf(request, header) ?? cookieOf(request.headers.cookie, cookie)
     router.enter(from === undefined ? {} : { from }, (session) => {
-      setOnHead(response, session, (bookmark) => `${name}=${bookmark}; ${attributes}`)
+      setOnHead(response, session, (bookmark) => {
+        if (cookie !== undefined) response.appendHeader('Set-Cookie', `${cookie}=${bookmark}; ${attributes}`)
+        if (header !== undefined) response.appendHeader(header, bookmark)
+      })
       next()
     })
   }
@@ -71,19 +88,25 @@ export function sessionMiddleware(router: Router, options: MiddlewareOptions = {
 function setOnHead(
   response: MiddlewareResponse,
   session: SessionHandle,
-  format: (bookmark: string) => string,
+  carry: (bookmark: string) => void,
 ): void {
   const writeHead = response.writeHead as (...parameters: unknown[]) => unknown
   response.writeHead = function (this: unknown, ...parameters: unknown[]) {
-    if (session.wrote && !response.headersSent) {
-      response.appendHeader('Set-Cookie', format(session.bookmark()))
-    }
+    if (session.wrote && !response.headersSent) carry(session.bookmark())
     return writeHead.apply(response, parameters)
   } as MiddlewareResponse['writeHead']
 }
 
-function cookieOf(header: string | undefined, name: string): string | undefined {
-  if (!header) return undefined
+function headerOf(request: MiddlewareRequest, name: string | undefined): string | undefined {
+  const value = name === undefined ? undefined : request.headers[name]
+  return typeof value === 'string' && value.length > 0 && value.length <= LONGEST ? value : undefined
+}
+
+function cookieOf(
+  header: string | readonly string[] | undefined,
+  name: string | undefined,
+): string | undefined {
+  if (typeof header !== 'string' || name === undefined) return undefined
   for (const part of header.split(';')) {
     const at = part.indexOf('=')
     if (at > 0 && part.slice(0, at).trim() === name) {

@@ -45,6 +45,7 @@ export function isRefusal(error: unknown): boolean {
 }
 
 export const TOO_MANY_CONNECTIONS = '53300'
+export const INVALID_PASSWORD = '28P01'
 export const READ_ONLY_TRANSACTION = '25006'
 
 /** What a replica answers to something only a primary can do; there it had no effect. */
@@ -59,6 +60,12 @@ export function needsPrimary(error: unknown): boolean {
 export function isRecoveryConflict(error: unknown): boolean {
   const code = codeOf(error)
   return code === '40001' || code === '40P01'
+}
+
+/** Something is wrong with the server, not with the statement: its disk, its memory, its data. */
+export function isServerTrouble(error: unknown): boolean {
+  const code = codeOf(error)
+  return code !== undefined && /^(?:53|58|XX)/.test(code)
 }
 
 /** The statement's plan or name no longer fits the connection; raised before anything runs. */

@@ -7,14 +7,15 @@ const BELIEVED = 300_000
 const PATIENCE = 5_000
 
 export const CATALOG_QUERY = `select p.proname as name, bool_or(p.provolatile = 'v' or p.prokind = 'p') as volatile,
-  bool_or(n.nspname = 'pg_catalog') as system
+  bool_or((p.provolatile = 'v' or p.prokind = 'p') and n.nspname <> 'pg_catalog') as own
   from pg_proc p join pg_namespace n on n.oid = p.pronamespace
   where n.nspname not in ('information_schema', 'pg_toast') group by p.proname`
 
 export interface CatalogRow {
   readonly name: string
   readonly volatile: boolean
-  readonly system: boolean
+  /** One that is volatile is not Postgres' own, though it may share its name. */
+  readonly own: boolean
 }
 
 // Declared stable, yet they describe the connection or the server, or take a transaction id.
@@ -76,7 +77,7 @@ export class FunctionCatalog {
   async #refresh(): Promise<void> {
     try {
       const rows = await this.#load()
-      this.#volatile = new Set(rows.filter((row) => row.volatile && !row.system).map((row) => row.name))
+      this.#volatile = new Set(rows.filter((row) => row.own).map((row) => row.name))
       this.#harmless = new Set(
         rows.filter((row) => !row.volatile && !NEVER.test(row.name)).map((row) => row.name),
       )

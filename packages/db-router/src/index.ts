@@ -1,4 +1,7 @@
 export { createRouter } from './create-router.ts'
+export type { Discovery, DiscoveryContext } from './discovery.ts'
+export type { DnsOptions } from './dns.ts'
+export { dns } from './dns.ts'
 export type { DbErrorCode, Outcome, RouterErrorOptions } from './errors.ts'
 export {
   DB_ERRORS,
@@ -9,6 +12,7 @@ export {
   UsageError,
 } from './errors.ts'
 export type { Middleware, MiddlewareOptions, MiddlewareRequest, MiddlewareResponse } from './express.ts'
+export type { ListenOptions, Subscription } from './listener.ts'
 export type {
   BookmarkOptions,
   BufferOptions,
@@ -16,9 +20,14 @@ export type {
   FallbackOptions,
   FunctionOptions,
   HealthOptions,
+  PasswordFor,
   PipelineOptions,
   Route,
   RouterOptions,
+  RouterServers,
+  RouterSettings,
+  Routing,
+  ServerAddress,
   ServerOptions,
   WaitOptions,
 } from './options.ts'

@@ -1,8 +1,10 @@
 /**
- * A place in the write-ahead log. Positions compare only within one timeline: after a failover the new
- * primary writes other bytes at the same addresses.
+ * A place in the write-ahead log. Positions compare only within one timeline of one system: after a failover the
+ * new primary writes other bytes at the same addresses.
  */
 export interface Position {
+  /** Identifier of the database system: the same on a primary and all its replicas. */
+  readonly system: string
   readonly timeline: number
   /** Byte address in the log; exact up to 2^53. */
   readonly lsn: number
@@ -23,7 +25,11 @@ export function formatLsn(lsn: number): string {
   return `${high.toString(16).toUpperCase()}/${(lsn - high * 2 ** 32).toString(16).toUpperCase()}`
 }
 
-/** Positions of different timelines prove nothing about each other. */
+/** Positions of different logs prove nothing about each other. */
+export function sameLog(one: Position, two: Position): boolean {
+  return one.timeline === two.timeline && one.system === two.system
+}
+
 export function reaches(seen: Position, wanted: Position): boolean {
-  return seen.timeline === wanted.timeline && seen.lsn >= wanted.lsn
+  return seen.lsn >= wanted.lsn && sameLog(seen, wanted)
 }

@@ -1,20 +1,40 @@
 import type { Duration } from '@cays/core/duration'
 import { OptionReader } from '@cays/core/options'
 import type { PoolConfig } from 'pg'
+import type { Discovery } from './discovery.ts'
 import { UsageError } from './errors.ts'
+import { serverUrls } from './server-url.ts'
 
 /** How fresh a read has to be. */
 export type Consistency = 'strong' | 'session' | 'bounded' | 'eventual'
 /** Where a statement may run: decided by its text, or as the caller says. */
 export type Route = 'auto' | 'primary' | 'replica'
+/** How statements find their server when the call does not say. */
+export type Routing = 'auto' | 'explicit' | 'observe'
 
 /** One Postgres server. */
 export interface ServerOptions {
-  /** `postgres://user@host:port/database`, of one server: not of a load balancer, whose answers prove nothing. */
+  /**
+   * `postgres://user@host:port/database`, of one server: not of a load balancer, whose answers prove nothing. Several
+   * hosts, as libpq takes them (`postgres://app@one,two:5433/app`), are several servers.
+   */
   readonly url: string
   /** Share of reads relative to the others. @default 1 */
   readonly weight?: number
+  /** Where it is, such as an availability zone; see `zone` of the router. */
+  readonly zone?: string
 }
+
+/** What a password is for. */
+export interface ServerAddress {
+  readonly host: string
+  readonly port: number
+  readonly user: string
+  readonly database: string
+}
+
+/** Gives the password for one more connection, such as a token that lasts some minutes. */
+export type PasswordFor = (server: ServerAddress) => string | Promise<string>
 
 /** How servers are watched. */
 export interface HealthOptions {
@@ -26,6 +46,8 @@ export interface HealthOptions {
   readonly rise?: number
   /** Failed probes in a row before a server counts as down. @default 2 */
   readonly fall?: number
+  /** How long a replica that was down takes to get its full share of reads again. @default '10s' */
+  readonly slowStart?: Duration
 }
 
 /** What a read does while no replica has what its session has seen. */
@@ -76,18 +98,41 @@ export interface PipelineOptions {
   readonly slow?: Duration
 }
 
+/** Servers that are named, or found, or both. */
+export type RouterServers =
+  | {
+      /** The server expected to take writes. Which one really does is observed, not configured. */
+      readonly primary: string | ServerOptions
+      /** Finds further servers, and goes on looking. */
+      readonly discovery?: Discovery
+    }
+  | { readonly primary?: string | ServerOptions; readonly discovery: Discovery }
+
 /** What `createRouter` takes. Times are milliseconds or strings such as `'5s'`. */
-export interface RouterOptions {
-  /** The server expected to take writes. Which one really does is observed, not configured. */
-  readonly primary: string | ServerOptions
+export type RouterOptions = RouterServers & RouterSettings
+
+/** How the router works with its servers. */
+export interface RouterSettings {
   readonly replicas?: readonly (string | ServerOptions)[]
+  /** Where this process is: reads prefer replicas of the same `zone` that have a free connection. */
+  readonly zone?: string
+  /** Asked for the password of each new connection, instead of one in the URL. */
+  readonly password?: PasswordFor
+  /**
+   * `transaction`: PgBouncer or another pooler that gives a connection to a transaction only stands before the servers.
+   * Statements are not prepared, and what would leave state in a connection is refused.
+   */
+  readonly pooler?: 'transaction'
   /**
    * Settings of `pg.Pool`, applied to the pool of each server. `max` is per server.
    * `connectionTimeoutMillis` defaults to 5000 here.
    */
   readonly pool?: PoolConfig
-  /** `explicit` sends everything to the primary unless the call says `route: 'replica'`. @default 'auto' */
-  readonly routing?: 'auto' | 'explicit'
+  /**
+   * `explicit` sends everything to the primary unless the call says `route: 'replica'`. So does `observe`, and tells by
+   * `cays.reason` of its telemetry, and by `explain`, what `auto` would do. @default 'auto'
+   */
+  readonly routing?: Routing
   /** @default 'session' */
   readonly consistency?: Consistency
   /** A replica further behind serves no reads unless asked by name. @default '30s' */
@@ -95,7 +140,8 @@ export interface RouterOptions {
   readonly wait?: WaitOptions
   /** Reads on the primary while no replica can serve them; `false` refuses them. */
   readonly fallback?: FallbackOptions | false
-  readonly health?: HealthOptions
+  /** `passive`: no timers. Servers are looked at while statements run, for databases that sleep when left alone. */
+  readonly health?: HealthOptions | 'passive'
   readonly buffer?: BufferOptions
   /** How often a read is tried in all, each time on another server if there is one. @default 3 */
   readonly readAttempts?: number
@@ -119,14 +165,19 @@ export interface RouterOptions {
 export interface ServerSettings {
   readonly url: string
   readonly weight: number
+  readonly zone: string | undefined
 }
 
 /** The options with every default filled in; times in milliseconds. */
 export interface Settings {
   readonly name: string
   readonly servers: readonly ServerSettings[]
+  readonly discovery: Discovery | undefined
+  readonly zone: string | undefined
+  readonly password: PasswordFor | undefined
+  readonly pooler: 'transaction' | undefined
   readonly pool: PoolConfig
-  readonly routing: 'auto' | 'explicit'
+  readonly routing: Routing
   readonly consistency: Consistency
   readonly maxStaleness: number
   readonly wait: { readonly budget: number; readonly otherwise: 'primary' | 'error' }
@@ -136,6 +187,8 @@ export interface Settings {
     readonly timeout: number
     readonly rise: number
     readonly fall: number
+    readonly slowStart: number
+    readonly passive: boolean
   }
   readonly buffer: { readonly window: number; readonly size: number }
   readonly readAttempts: number
@@ -156,6 +209,10 @@ export function resolveOptions(options: RouterOptions): Settings {
   read.known(options, [
     'primary',
     'replicas',
+    'discovery',
+    'zone',
+    'password',
+    'pooler',
     'pool',
     'routing',
     'consistency',
@@ -173,10 +230,18 @@ export function resolveOptions(options: RouterOptions): Settings {
   ])
   const replicas = options.replicas ?? []
   if (!Array.isArray(replicas)) read.fail('replicas must be a list')
+  const { discovery, pooler } = options
+  if (discovery !== undefined)
+    read.function('discovery.find', read.required('discovery.find', discovery.find))
+  const primary = discovery ? options.primary : read.required('primary', options.primary)
   const servers = [
-    readServer(read, 'primary', read.required('primary', options.primary)),
-    ...replicas.map((replica, index) => readServer(read, `replicas[${index}]`, replica)),
+    ...(primary === undefined ? [] : readServers(read, 'primary', primary)),
+    ...replicas.flatMap((replica, index) => readServers(read, `replicas[${index}]`, replica)),
   ]
+  if (pooler !== undefined) read.oneOf('pooler', pooler, pooler, ['transaction'])
+  for (const name of ['pipeline', 'prepare'] as const) {
+    if (pooler && options[name]) read.fail(`${name} does not work behind a pooler: leave one of the two out`)
+  }
   if (new Set(servers.map((server) => server.url)).size !== servers.length) {
     read.fail('primary and replicas must be different servers')
   }
@@ -184,8 +249,12 @@ export function resolveOptions(options: RouterOptions): Settings {
   return {
     name: read.string('name', options.name, 'default', /^[\w.-]{1,60}$/),
     servers,
+    discovery,
+    zone: options.zone === undefined ? undefined : read.string('zone', options.zone, ''),
+    password: read.function('password', options.password),
+    pooler,
     pool: readPool(read, options.pool),
-    routing: read.oneOf('routing', options.routing, 'auto', ['auto', 'explicit']),
+    routing: read.oneOf('routing', options.routing, 'auto', ['auto', 'explicit', 'observe']),
     consistency: read.oneOf('consistency', options.consistency, 'session', CONSISTENCIES),
     maxStaleness,
     wait: readWait(read, options.wait),
@@ -200,14 +269,19 @@ export function resolveOptions(options: RouterOptions): Settings {
   }
 }
 
-function readServer(read: OptionReader, path: string, server: string | ServerOptions): ServerSettings {
+/** One server, or one for each host of its URL. */
+export function readServers(
+  read: OptionReader,
+  path: string,
+  server: string | ServerOptions,
+): readonly ServerSettings[] {
   const given: ServerOptions = typeof server === 'string' ? { url: server } : server
-  read.known(given, ['url', 'weight'], path)
-  const url = read.string(`${path}.url`, read.required(`${path}.url`, given.url), '')
-  if (!/^postgres(ql)?:\/\//.test(url) || !URL.canParse(url)) {
-    read.fail(`${path} must be a URL such as postgres://user@host:5432/database`)
-  }
-  return { url, weight: read.number(`${path}.weight`, given.weight, 1, { min: 0.001, max: 1_000 }) }
+  read.known(given, ['url', 'weight', 'zone'], path)
+  const urls = serverUrls(read.string(`${path}.url`, read.required(`${path}.url`, given.url), ''))
+  if (!urls) read.fail(`${path} must be a URL such as postgres://user@host:5432/database`)
+  const weight = read.number(`${path}.weight`, given.weight, 1, { min: 0.001, max: 1_000 })
+  const zone = given.zone === undefined ? undefined : read.string(`${path}.zone`, given.zone, '')
+  return urls.map((url) => ({ url, weight, zone }))
 }
 
 function readPool(read: OptionReader, pool: PoolConfig | undefined): PoolConfig {
@@ -236,9 +310,12 @@ function readFallback(read: OptionReader, fallback: FallbackOptions | false = {}
   }
 }
 
-function readHealth(read: OptionReader, health: HealthOptions = {}): Settings['health'] {
-  read.known(health, ['interval', 'timeout', 'rise', 'fall'], 'health')
+function readHealth(read: OptionReader, given: HealthOptions | 'passive' = {}): Settings['health'] {
+  const health = given === 'passive' ? {} : given
+  read.known(health, ['interval', 'timeout', 'rise', 'fall', 'slowStart'], 'health')
   return {
+    passive: given === 'passive',
+    slowStart: read.duration('health.slowStart', health.slowStart, 10_000),
     interval: read.duration('health.interval', health.interval, 1_000, { min: 10 }),
     timeout: read.duration('health.timeout', health.timeout, 400, { min: 10 }),
     rise: read.integer('health.rise', health.rise, 2, { min: 1, max: 100 }),
@@ -270,7 +347,8 @@ function readFunctions(read: OptionReader, functions: FunctionOptions = {}): Set
     if (!Array.isArray(list) || list.some((name) => typeof name !== 'string')) {
       read.fail(`${path} must be a list of function names`)
     }
-    return new Set(list.map((name) => name.toLowerCase()))
+    // As Postgres keeps it, and as it would without quotes.
+    return new Set(list.flatMap((name) => [name, name.toLowerCase()]))
   }
   return {
     primary: names('functions.primary', functions.primary),

@@ -1,6 +1,6 @@
 import { pickServer } from './balancer.ts'
 import { UnavailableError } from './errors.ts'
-import type { Position } from './lsn.ts'
+import { type Position, sameLog } from './lsn.ts'
 import type { Consistency, Settings } from './options.ts'
 import { PrimaryShare } from './primary-share.ts'
 import type { Server } from './server.ts'
@@ -18,7 +18,15 @@ export interface Place {
   readonly leave: (() => void) | undefined
 }
 
-export type PlaceReason = 'write' | 'asked' | 'strong' | 'replica' | 'caught-up' | 'behind' | 'no-replica'
+export type PlaceReason =
+  | 'write'
+  | 'asked'
+  | 'strong'
+  | 'replica'
+  | 'caught-up'
+  | 'behind'
+  | 'no-replica'
+  | 'observed'
 
 export interface ReadDemand {
   readonly consistency: Consistency
@@ -50,6 +58,7 @@ export class Placement {
 
   /** Synchronous when nothing has to be asked or waited for, which is nearly always. */
   read(demand: ReadDemand, now: number): Place | Promise<Place> {
+    if (this.#settings.health.passive) this.#topology.nudge(now)
     if (demand.consistency === 'strong' && !demand.asked) return this.#primary('strong', demand.signal)
     const candidates = this.#candidates(demand, now)
     if (candidates.length === 0) return this.#withoutReplica('no-replica', demand)
@@ -67,6 +76,7 @@ export class Placement {
   }
 
   write(signal: AbortSignal | undefined, reason: PlaceReason = 'write'): Place | Promise<Place> {
+    if (this.#settings.health.passive) this.#topology.nudge(performance.now())
     return this.#primary(reason, signal)
   }
 
@@ -82,7 +92,7 @@ export class Placement {
       demand.consistency === 'bounded' || (!demand.asked && this.#topology.primary !== undefined)
     const found: Server[] = []
     for (const server of this.#topology.servers) {
-      if (server.role !== 'replica' || server.health !== 'up') continue
+      if (server.role !== 'replica' || server.health !== 'up' || server.draining) continue
       if (demand.avoid?.has(server)) continue
       if (!enforced || now - server.freshAsOf <= demand.maxStaleness) found.push(server)
     }
@@ -97,7 +107,7 @@ export class Placement {
   ): Place | Promise<Place> {
     const { session } = demand
     if (!session.monotonic) {
-      return { server: pickServer(candidates) as Server, verify, reason, leave: undefined }
+      return { server: this.#pick(candidates), verify, reason, leave: undefined }
     }
     const kept = session.replica
     if (kept && candidates.includes(kept)) return { server: kept, verify, reason, leave: undefined }
@@ -107,14 +117,18 @@ export class Placement {
       session.saw()
       return this.read(demand, performance.now())
     }
-    const server = pickServer(candidates) as Server
+    const server = this.#pick(candidates)
     session.replica = server
     return { server, verify, reason, leave: undefined }
   }
 
+  #pick(candidates: readonly Server[]): Server {
+    return pickServer(candidates, this.#settings.zone) as Server
+  }
+
   #caughtUp(candidates: readonly Server[], position: Position, demand: ReadDemand): Place | Promise<Place> {
     const usable = candidates.filter(
-      (server) => server.sample?.position.timeline === position.timeline && !demand.avoid?.has(server),
+      ({ sample }) => sample !== undefined && sameLog(sample.position, position),
     )
     const proven = usable.filter((server) => server.reached(position))
     if (proven.length > 0) return this.#replica(proven, demand, position, 'caught-up')
@@ -148,8 +162,7 @@ export class Placement {
   /** The primary, within the share that such reads may use of it. */
   #withoutReplica(reason: PlaceReason, demand: ReadDemand): Place | Promise<Place> {
     const { share } = this
-    const replicas = this.#settings.servers.length > 1
-    if (!replicas) return this.#primary('no-replica', demand.signal)
+    if (this.#topology.servers.length <= 1) return this.#primary('no-replica', demand.signal)
     if (!share) {
       return Promise.reject(
         new UnavailableError(

@@ -1,4 +1,4 @@
-import type { Position } from './lsn.ts'
+import { type Position, sameLog } from './lsn.ts'
 import type { Sample } from './server.ts'
 
 interface Mark {
@@ -43,13 +43,16 @@ export class PrimaryLog {
   /** Takes in what the primary said to a question sent at moment `since`. */
   saw(sample: Sample, since: number): void {
     const newest = this.#marks.at(-1)
-    if (newest && newest.position.timeline > sample.position.timeline) return
-    if (newest && newest.position.timeline < sample.position.timeline) this.#marks.length = 0
-    if (since >= this.#covered || this.#latest?.timeline !== sample.position.timeline) {
+    const same = newest === undefined || sameLog(newest.position, sample.position)
+    if (!same && newest.position.system === sample.position.system) {
+      if (newest.position.timeline > sample.position.timeline) return
+    }
+    if (!same) this.#marks.length = 0
+    if (since >= this.#covered || !this.#latest || !sameLog(this.#latest, sample.position)) {
       this.#covered = since
       this.#latest = sample.position
     }
-    if (newest && sample.sentAt <= newest.sentAt) return
+    if (newest && same && sample.sentAt <= newest.sentAt) return
     this.#marks.push({ position: sample.position, sentAt: sample.sentAt })
     if (this.#marks.length > REMEMBERED) this.#marks.shift()
   }
@@ -76,8 +79,7 @@ export class PrimaryLog {
   freshAsOf(position: Position): number {
     for (let at = this.#marks.length - 1; at >= 0; at--) {
       const mark = this.#marks[at] as Mark
-      if (mark.position.timeline === position.timeline && mark.position.lsn <= position.lsn)
-        return mark.sentAt
+      if (mark.position.lsn <= position.lsn && sameLog(mark.position, position)) return mark.sentAt
     }
     return Number.NEGATIVE_INFINITY
   }

@@ -1,11 +1,13 @@
 import { delay } from '@cays/core/abort'
-import pg, { type PoolConfig } from 'pg'
-import { parseLsn } from './lsn.ts'
+import pg from 'pg'
+import { answerPassword } from './connection-pool.ts'
+import { type Position, parseLsn } from './lsn.ts'
+import type { Settings } from './options.ts'
 import { REPLAY_QUERY, type Sample, type Server } from './server.ts'
 
 // On a standby the checkpoint's timeline lags a switch until its next restartpoint; the WAL receiver's does
 // not, but only roles with pg_read_all_stats see it. The higher of the two is never ahead of the truth.
-const PROBE = `select pg_is_in_recovery() as standby,
+const PROBE = `select pg_is_in_recovery() as standby, (select system_identifier::text from pg_control_system()) as system,
   case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_insert_lsn() end::text as lsn,
   case when pg_is_in_recovery()
     then greatest((select timeline_id from pg_control_checkpoint()), (select received_tli from pg_stat_wal_receiver))
@@ -15,24 +17,22 @@ interface ProbeRow {
   readonly standby: boolean
   readonly lsn: string | null
   readonly timeline: number
+  readonly system: string
 }
 
-export interface ProberOptions {
-  readonly pool: PoolConfig
-  readonly timeout: number
-}
+type ProberSettings = Pick<Settings, 'pool' | 'health' | 'password'>
 
 /** Asks one server, over a connection of its own and off the path of queries, who it is and how far it is. */
 export class Prober {
   readonly #server: Server
-  readonly #options: ProberOptions
+  readonly #settings: ProberSettings
   #client: pg.Client | undefined
   #connecting: Promise<pg.Client> | undefined
   #closed = false
 
-  constructor(server: Server, options: ProberOptions) {
+  constructor(server: Server, settings: ProberSettings) {
     this.#server = server
-    this.#options = options
+    this.#settings = settings
   }
 
   /** One probe, within the timeout. A failure throws away the connection and what was known over it. */
@@ -40,16 +40,17 @@ export class Prober {
     return await this.#ask(PROBE, (row: ProbeRow, sentAt) => {
       const lsn = parseLsn(row.lsn ?? '')
       if (lsn === undefined) throw new Error('the server gave no position in the log')
-      return { role: row.standby ? 'replica' : 'primary', position: { timeline: row.timeline, lsn }, sentAt }
+      const { system, timeline } = row
+      return { role: row.standby ? 'replica' : 'primary', position: { system, timeline, lsn }, sentAt }
     })
   }
 
-  /** A cheaper look at how far a replica has replayed, on the timeline the last probe saw. */
-  async replay(timeline: number): Promise<Sample> {
+  /** A cheaper look at how far a replica has replayed, in the log that the last probe saw. */
+  async replay(known: Position): Promise<Sample> {
     return await this.#ask(REPLAY_QUERY, (row: ProbeRow, sentAt) => {
       const lsn = parseLsn(row.lsn ?? '')
       if (lsn === undefined) throw new Error('the server gave no position in the log')
-      return { role: 'replica', position: { timeline, lsn }, sentAt }
+      return { role: 'replica', position: { ...known, lsn }, sentAt }
     })
   }
 
@@ -68,12 +69,12 @@ export class Prober {
     })()
     const timer = new AbortController()
     const limit = (async () => {
-      await delay(this.#options.timeout, { signal: timer.signal, unref: true })
+      await delay(this.#settings.health.timeout, { signal: timer.signal, unref: true })
       // A blocked event loop fires timers before it reads sockets: let an answer that is already here win.
       await new Promise((resolve) => setImmediate(resolve))
       await new Promise((resolve) => setImmediate(resolve))
       expired = true
-      throw new Error(`no answer to a probe within ${this.#options.timeout} ms`)
+      throw new Error(`no answer to a probe within ${this.#settings.health.timeout} ms`)
     })()
     limit.catch(() => {})
     work.catch(() => {})
@@ -99,14 +100,15 @@ export class Prober {
 
   async #connect(): Promise<pg.Client> {
     if (this.#closed) throw new Error('the prober is closed')
-    const { max, min, idleTimeoutMillis, query_timeout, ...config } = this.#options.pool
+    const { max, min, idleTimeoutMillis, query_timeout, ...config } = this.#settings.pool
     void [max, min, idleTimeoutMillis, query_timeout]
     const client = new pg.Client({
       ...config,
       connectionString: this.#server.url,
-      connectionTimeoutMillis: this.#options.timeout,
+      connectionTimeoutMillis: this.#settings.health.timeout,
       pipeline: true,
     })
+    answerPassword(client, this.#settings.password)
     const forget = () => {
       if (this.#client === client) this.#client = undefined
     }

@@ -64,7 +64,7 @@ export function readRequest(
   }
   const options = given as StatementOptions
   const { text } = given
-  const plain = typeof text === 'string' && isPlain(given)
+  const plain = typeof text === 'string' && isPlain(given, settings.pooler !== undefined)
   return {
     config: plain ? text : given,
     values: plain ? (values ?? (given.values as readonly unknown[] | undefined)) : values,
@@ -82,9 +82,14 @@ export function readRequest(
   }
 }
 
-/** True when text and values are all that `pg` would use: it copies other query objects at some cost. */
-function isPlain(given: Readonly<Record<string, unknown>>): boolean {
-  for (const name in given) if (name !== 'text' && name !== 'values' && !OWN.has(name)) return false
+/**
+ * True when text and values are all that `pg` would use: it copies other query objects at some cost. Behind a pooler
+ * nothing is prepared, so the name counts for nothing.
+ */
+function isPlain(given: Readonly<Record<string, unknown>>, pooler: boolean): boolean {
+  for (const name in given) {
+    if (name !== 'text' && name !== 'values' && !OWN.has(name) && !(pooler && name === 'name')) return false
+  }
   return true
 }
 

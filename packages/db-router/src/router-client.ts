@@ -5,6 +5,7 @@ import { mayWrite, type Statement } from './classify.ts'
 import type { Checkout, Dispatcher } from './dispatcher.ts'
 import { RolledBackError, UsageError, unknownOutcome } from './errors.ts'
 import { codeOf, isFatal, isServerError, READ_ONLY_TRANSACTION, withOutcome } from './failure.ts'
+import { refuseSessionState } from './pooler.ts'
 import { type Request, withTimeout } from './request.ts'
 import type { Session } from './session.ts'
 import type { Topology } from './topology.ts'
@@ -19,6 +20,10 @@ export interface ClientParts {
   readonly dispatcher: Dispatcher
   readonly topology: Topology
   readonly session: Session
+  /** A transaction pooler stands before the servers. */
+  readonly pooler: boolean
+  /** Read-only transactions may run on a replica. */
+  readonly replicas: boolean
   readonly read: (
     given: string | Readonly<Record<string, unknown>>,
     values: readonly unknown[] | undefined,
@@ -54,9 +59,12 @@ export class RouterClient extends EventEmitter {
       | undefined
     if (isSubmittable(first)) return this.#submit(first, callback)
     const values = Array.isArray(second) ? (second as unknown[]) : undefined
-    const promise = this.#enqueue(() =>
-      withTimeout(this.#request(first, values), (request) => this.#run(request)),
-    )
+    const promise = this.#enqueue(() => {
+      const request = this.#request(first, values)
+      return request.timeout === undefined
+        ? this.#run(request)
+        : withTimeout(request, (limited) => this.#run(limited))
+    })
     if (!callback) return promise
     promise.then(
       (result) => callback(undefined, result),
@@ -113,6 +121,10 @@ export class RouterClient extends EventEmitter {
   async #run(request: Request): Promise<QueryResult> {
     const { dispatcher, session } = this.#parts
     const statement = dispatcher.statement(request.text ?? '')
+    if (this.#parts.pooler && this.getTransactionStatus() !== 'T') {
+      const refusal = refuseSessionState(statement)
+      if (refusal) throw refusal
+    }
     if (!this.#binding) {
       if (dispatcher.isRead(statement) && statement.kind === 'read')
         return await dispatcher.run(request, session)
@@ -125,7 +137,7 @@ export class RouterClient extends EventEmitter {
     const { dispatcher, session } = this.#parts
     const onReplica =
       request.route === 'replica' ||
-      (statement.kind === 'begin' && statement.readOnly && request.route === 'auto')
+      (statement.kind === 'begin' && statement.readOnly && request.route === 'auto' && this.#parts.replicas)
     if (onReplica) {
       const { consistency, maxStaleness, signal } = request
       const asked = request.route === 'replica'

@@ -6,17 +6,27 @@ import type pg from 'pg'
 import type { PoolClient, QueryResult, Submittable } from 'pg'
 import { decodeBookmark, encodeBookmark } from './bookmark.ts'
 import type { ConnectionPool, PoolReport } from './connection-pool.ts'
+import type { Discovery } from './discovery.ts'
 import { type Checkout, Dispatcher } from './dispatcher.ts'
 import { UnavailableError, UsageError } from './errors.ts'
 import { type Middleware, type MiddlewareOptions, sessionMiddleware } from './express.ts'
 import { CATALOG_QUERY, type CatalogRow, FunctionCatalog } from './function-catalog.ts'
-import { formatLsn } from './lsn.ts'
-import { optionReader, type Route, type RouterOptions, resolveOptions, type Settings } from './options.ts'
+import { Listener, type ListenOptions, type Subscription } from './listener.ts'
+import { formatLsn, sameLog } from './lsn.ts'
+import {
+  optionReader,
+  type Route,
+  type RouterOptions,
+  readServers,
+  resolveOptions,
+  type Settings,
+} from './options.ts'
 import { Paces } from './pace.ts'
 import { Placement } from './placement.ts'
 import { type Request, readRequest, withTimeout } from './request.ts'
 import { type PoolBackend, RoutedPool } from './routed-pool.ts'
 import { RouterClient } from './router-client.ts'
+import { Search } from './search.ts'
 import type { Health, Role, Server } from './server.ts'
 import { Session } from './session.ts'
 import { StatementCache } from './statement-cache.ts'
@@ -89,6 +99,10 @@ export type TransactionClient = Pick<PoolClient, 'query'>
 
 const QUERY_OPTIONS = optionReader('query')
 
+function warnOfListener(of: string, error: unknown): void {
+  process.emitWarning(`a listener of ${of} threw: ${messageOf(error)}`, { type: 'CaysListenerError' })
+}
+
 /** See {@link createRouter}. */
 export class Router extends RoutedPool implements AsyncDisposable {
   /** Always the primary: a pool of its own kind, for code that must not read from a replica. */
@@ -103,6 +117,8 @@ export class Router extends RoutedPool implements AsyncDisposable {
   readonly #lifecycle: Lifecycle
   readonly #ambient = new AsyncLocalStorage<Session>()
   readonly #process: Session
+  readonly #listener: Listener
+  readonly #search: Search | undefined
 
   constructor(options: RouterOptions) {
     const settings = resolveOptions(options)
@@ -116,12 +132,11 @@ export class Router extends RoutedPool implements AsyncDisposable {
     }
     super(backend, 'auto')
     this.#settings = settings
-    this.#topology = new Topology(
-      settings,
-      (event, client, error) => this.#forward(event, client, error),
-      (server) => this.#announce(server),
-      (server) => this.#gauge(server),
-    )
+    this.#topology = new Topology(settings, {
+      report: (event, client, error) => this.#forward(event, client, error),
+      changed: (server) => this.#announce(server),
+      measured: (server) => this.#gauge(server),
+    })
     this.#placement = new Placement(settings, this.#topology)
     this.#catalog = new FunctionCatalog(settings.functions, () => this.#loadCatalog())
     this.#dispatcher = new Dispatcher({
@@ -138,7 +153,13 @@ export class Router extends RoutedPool implements AsyncDisposable {
         new UnavailableError('DB_ERR_CLOSED', 'the router was closed before the statement started'),
     })
     this.#lifecycle.onClose(() => this.#topology.close())
-    this.#topology.start()
+    this.#listener = new Listener({
+      checkout: (signal) => this.#dispatcher.checkoutPrimary(signal),
+      failed: (error) => warnOfListener("'listen'", error),
+    })
+    this.#lifecycle.onClose(() => this.#listener.close())
+    this.#topology.use(settings.servers)
+    this.#search = settings.discovery && this.#searchWith(settings.discovery)
     this.primary = new RoutedPool(backend, 'primary')
     this.replica = new RoutedPool(backend, 'replica')
   }
@@ -211,7 +232,8 @@ export class Router extends RoutedPool implements AsyncDisposable {
   explain(sql: string): Explanation {
     const statement = this.#dispatcher.statement(sql)
     const read = this.#dispatcher.isRead(statement)
-    const replica = read && this.#settings.routing === 'auto' && this.#settings.consistency !== 'strong'
+    const { routing, consistency } = this.#settings
+    const replica = read && routing !== 'explicit' && consistency !== 'strong'
     return {
       route: replica ? 'replica' : 'primary',
       kind: statement.kind,
@@ -225,8 +247,41 @@ export class Router extends RoutedPool implements AsyncDisposable {
     return this.#topology.servers.map((server) => this.#report(server))
   }
 
+  /**
+   * Sends nothing new to a server, named as in `topology()`, and resolves when the last connection to it has been given
+   * back: what runs there ends in peace, and it can be restarted or taken away. While the primary is drained writes wait
+   * for another one to be promoted, as long as the buffer allows. The watch over it goes on; `restore` ends it.
+   */
+  async drain(server: string, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    await this.#topology.drain(this.#named('drain', server), options.signal)
+  }
+
+  /** Uses a drained server again. */
+  restore(server: string): void {
+    this.#topology.restore(this.#named('restore', server))
+  }
+
+  /**
+   * Calls `message` for each NOTIFY on `channel`, on whichever server is the primary, until the subscription is closed.
+   * After the connection was lost it comes back by itself and calls `gap`, since notifications may have been missed.
+   */
+  async listen(channel: string, options: ListenOptions): Promise<Subscription> {
+    this.#lifecycle.assertOpen()
+    const read = optionReader('listen')
+    read.known(options, ['message', 'gap', 'signal'])
+    read.function('message', read.required('message', options.message))
+    if (this.#settings.pooler) {
+      throw new UsageError(
+        'DB_ERR_USAGE',
+        'listen does not work through a pooler: connect to the server itself',
+      )
+    }
+    return await this.#listener.add(read.string('channel', channel, ''), options)
+  }
+
   /** Waits until each server has been asked once, then reports. */
   async health(): Promise<HealthReport> {
+    await this.#search?.ready()
     await this.#topology.ready()
     const servers = this.topology()
     const up = servers.filter((server) => server.health === 'up')
@@ -338,6 +393,8 @@ export class Router extends RoutedPool implements AsyncDisposable {
       dispatcher: this.#dispatcher,
       topology: this.#topology,
       session: this.#ambient.getStore() ?? this.#process,
+      pooler: this.#settings.pooler !== undefined,
+      replicas: this.#settings.routing === 'auto',
       read: (given, values) => this.#request(given, values, route),
       released: leave,
     })
@@ -375,6 +432,39 @@ export class Router extends RoutedPool implements AsyncDisposable {
     return bookmark
   }
 
+  #named(call: string, name: string): Server {
+    const server = this.#topology.servers.find((each) => each.name === name)
+    if (server) return server
+    throw new UsageError(
+      'DB_ERR_USAGE',
+      `${call}: there is no such server; topology() names them as host:port`,
+    )
+  }
+
+  #searchWith(discovery: Discovery): Search {
+    const { servers, health } = this.#settings
+    const read = optionReader('discovery')
+    const interval = read.duration('interval', discovery.interval, 30_000, { min: 100 })
+    const search = new Search({
+      discovery,
+      interval: health.passive ? undefined : interval,
+      query: async (text) => {
+        const request = this.#request(text, undefined, 'auto')
+        return (await this.#dispatcher.run({ ...request, consistency: 'eventual' }, this.#process)).rows
+      },
+      found: (found) => {
+        const all = new Map(servers.map((server) => [server.url, server]))
+        for (const [index, one] of found.entries()) {
+          for (const server of readServers(read, `servers[${index}]`, one)) all.set(server.url, server)
+        }
+        this.#topology.use([...all.values()])
+      },
+      failed: (error) => this.#topology.notFound(error),
+    })
+    this.#lifecycle.onClose(() => search.close())
+    return search
+  }
+
   async #loadCatalog(): Promise<readonly CatalogRow[]> {
     const request = this.#request(CATALOG_QUERY, undefined, 'primary')
     const { rows } = await this.#dispatcher.run(request, this.#process)
@@ -407,13 +497,13 @@ export class Router extends RoutedPool implements AsyncDisposable {
         attributes: { ...addressOf(server), 'cays.role': server.role, 'cays.health': server.health },
       })
     }
+    this.#listener?.follow(this.#topology.primary)
+    this.#search?.soon()
     try {
       this.emit('topology', this.#report(server))
     } catch (error) {
       // A listener's mistake must not stop the watch over the servers.
-      process.emitWarning(`a listener of 'topology' threw: ${messageOf(error)}`, {
-        type: 'CaysListenerError',
-      })
+      warnOfListener("'topology'", error)
     }
   }
 
@@ -430,7 +520,7 @@ export class Router extends RoutedPool implements AsyncDisposable {
     const { role, health, sample, pool } = server
     const replica = role === 'replica' && health === 'up'
     const { head } = this.#topology.log
-    const comparable = replica && sample && head && head.timeline === sample.position.timeline
+    const comparable = replica && sample && head && sameLog(head, sample.position)
     return {
       server: server.name,
       role,

@@ -1,9 +1,9 @@
-import { delay } from '@cays/core/abort'
-import type { PoolConfig } from 'pg'
+import { deadline, raceAbort } from '@cays/core/abort'
 import type { Attempt } from './attempt.ts'
 import { type Connection, ConnectionPool, type PoolReport, type Waiter } from './connection-pool.ts'
 import { Failure } from './failure.ts'
 import { type Position, parseLsn, reaches } from './lsn.ts'
+import type { ServerSettings, Settings } from './options.ts'
 
 /** What a server said it is. */
 export type Role = 'primary' | 'replica' | 'unknown'
@@ -36,24 +36,39 @@ export class Server {
   readonly name: string
   readonly url: string
   readonly weight: number
+  readonly zone: string | undefined
   readonly pool: ConnectionPool
+  /** A pooler stands in front: its connections outlive those of the server. */
+  readonly pooled: boolean
+  /** Passwords are asked for at each connection, so the next may fit where the last did not. */
+  readonly rotates: boolean
   role: Role = 'unknown'
   health: Health = 'unknown'
   /** The newest sample of the present connection to the server; gone when that connection is. */
   sample: Sample | undefined
   /** `performance.now()` of a moment whose writes this replica has surely replayed. */
   freshAsOf = Number.NEGATIVE_INFINITY
+  /** Takes nothing new. */
+  draining = false
+  /** Statements that failed for reasons of the server's own, one after the other. */
+  failures = 0
   /** Moving average of the response time in milliseconds. */
   latency = 0
   readonly #pending = new Set<Pending>()
   #measuredAt = 0
+  #coldAt = 0
+  #warmAt = 0
 
-  constructor(url: string, weight: number, config: PoolConfig, depth: number, report: PoolReport) {
+  constructor({ url, weight, zone }: ServerSettings, settings: Settings, report: PoolReport) {
     const { hostname, port } = new URL(url)
     this.name = `${hostname}:${port || '5432'}`
     this.url = url
     this.weight = weight
-    this.pool = new ConnectionPool({ ...config, connectionString: url }, depth, report)
+    this.zone = zone
+    this.pooled = settings.pooler !== undefined
+    this.rotates = settings.password !== undefined
+    const config = { ...settings.pool, connectionString: url }
+    this.pool = new ConnectionPool(config, settings.pipeline?.depth ?? 1, settings.password, report)
   }
 
   /** Statements sent or waiting for a connection. */
@@ -105,12 +120,15 @@ export class Server {
   /**
    * True when what `connection` reads from now on surely includes `position`: a sample taken after it was
    * opened had reached it. A restart of the server may take its replay back but ends every connection, so a
-   * sample proves nothing for connections opened after it.
+   * sample proves nothing for connections opened after it, nor for those of a pooler.
    */
   proves(connection: Connection, position: Position): boolean {
     const { sample } = this
     return (
-      sample !== undefined && connection.connectedAt < sample.sentAt && reaches(sample.position, position)
+      !this.pooled &&
+      sample !== undefined &&
+      connection.connectedAt < sample.sentAt &&
+      reaches(sample.position, position)
     )
   }
 
@@ -123,7 +141,7 @@ export class Server {
   replayed(text: string | null | undefined): Position | undefined {
     const lsn = parseLsn(text ?? '')
     if (lsn === undefined || !this.sample) return undefined
-    return { timeline: this.sample.position.timeline, lsn }
+    return { ...this.sample.position, lsn }
   }
 
   /** Proves `position` on a connection before a transaction begins there. */
@@ -143,17 +161,28 @@ export class Server {
     return this.latency * Math.exp((this.#measuredAt - now) / FORGET)
   }
 
+  /** It is back after it was down: its share of reads grows over so many milliseconds. */
+  warmUp(milliseconds: number): void {
+    this.#coldAt = performance.now()
+    this.#warmAt = this.#coldAt + milliseconds
+  }
+
+  /** The share it takes of the reads that would be its own, 0 to 1. */
+  warmth(now: number): number {
+    return now >= this.#warmAt ? 1 : (now - this.#coldAt) / (this.#warmAt - this.#coldAt)
+  }
+
   /** A statement took that long, in milliseconds. */
   measure(took: number, now: number): void {
+    this.failures = 0
     this.#measuredAt = now
     this.latency = this.latency === 0 ? took : this.latency + (took - this.latency) * 0.1
   }
 
-  /** Ends every connection, within a second those in use too. */
-  async close(): Promise<void> {
-    const patience = new AbortController()
-    await Promise.race([this.pool.end(), delay(1_000, { signal: patience.signal }).catch(() => {})])
-    patience.abort()
+  /** Ends every connection, those in use too after so many milliseconds or when `hurry` aborts. */
+  async close(patience = 1_000, hurry?: AbortSignal): Promise<void> {
+    using limit = deadline(patience, () => undefined, hurry)
+    await raceAbort(this.pool.end(), limit.signal).catch(() => {})
     this.pool.destroy()
   }
 }

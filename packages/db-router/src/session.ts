@@ -1,5 +1,5 @@
 import type { Bookmark } from './bookmark.ts'
-import type { Position } from './lsn.ts'
+import { type Position, reaches, sameLog } from './lsn.ts'
 import type { Server } from './server.ts'
 import type { Topology } from './topology.ts'
 
@@ -49,9 +49,11 @@ export class Session {
       this.saw()
       return
     }
-    this.#topology.heardOf(bookmark.position.timeline)
+    const fits = this.#topology.heardOf(bookmark.position)
+    // Of another database: it says nothing about this one.
+    if (fits === false) return
     // A question to the primary that is already under way may be older than the bookmark.
-    if (this.#since > 0) this.saw()
+    if (this.#since > 0 || fits === undefined) this.saw()
     else this.#position = furthest(this.#position, bookmark.position)
   }
 
@@ -62,9 +64,8 @@ export class Session {
   floor(): Position | undefined | Promise<Position | 'unknown'> {
     const known = this.#position
     if (known) {
-      if (known.timeline >= this.#topology.timeline) return known
-      // The timeline has moved on, and with it the meaning of the position: take one of the new timeline,
-      // which includes whatever of the old one survived.
+      if (this.#topology.isCurrent(known)) return known
+      // Take one of the new timeline, which includes whatever of the old one survived.
       this.saw()
     }
     if (this.#since === 0) return undefined
@@ -93,5 +94,5 @@ export class Session {
 
 function furthest(one: Position | undefined, two: Position): Position {
   if (!one || two.timeline > one.timeline) return two
-  return two.timeline === one.timeline && two.lsn > one.lsn ? two : one
+  return sameLog(one, two) && !reaches(one, two) ? two : one
 }

@@ -1,6 +1,6 @@
 /**
  * The words of a statement, enough of them to classify it and no more:
- * unquoted words in lower case, quoted identifiers as `"name`, every literal, number and parameter as `'`,
+ * unquoted words in lower case, quoted identifiers as `"Name` in their own, every literal, number and parameter as `'`,
  * the punctuation `( ) [ ] ; , . ::` as it is, every other operator character as `~`.
  *
  * `undefined` means the text cannot be read with certainty (an unterminated string, a backslash before a
@@ -50,7 +50,7 @@ export function lex(sql: string): string[] | undefined {
       const start = at
       at = endOfQuoted(sql, at)
       if (at < 0) return undefined
-      words.push(sql.slice(start, at - 1).toLowerCase())
+      words.push(sql.slice(start, at - 1))
     } else if (code === DOLLAR) {
       const next = sql.charCodeAt(at + 1)
       if (isDigit(next)) {

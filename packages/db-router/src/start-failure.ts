@@ -2,7 +2,15 @@ import { delay } from '@cays/core/abort'
 import { backoff } from '@cays/core/backoff'
 import { PoolEnded, PoolTimeout } from './connection-pool.ts'
 import { UnavailableError } from './errors.ts'
-import { codeOf, isFatal, isRefusal, isServerError, TOO_MANY_CONNECTIONS, withOutcome } from './failure.ts'
+import {
+  codeOf,
+  INVALID_PASSWORD,
+  isFatal,
+  isRefusal,
+  isServerError,
+  TOO_MANY_CONNECTIONS,
+  withOutcome,
+} from './failure.ts'
 import type { Server } from './server.ts'
 import type { Topology } from './topology.ts'
 
@@ -21,6 +29,8 @@ export async function mayStartAgain(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   signal?.throwIfAborted()
+  // A token may have expired; the next connection asks for another.
+  if (server.rotates && attempts === 1 && codeOf(error) === INVALID_PASSWORD) return
   if (isRefusal(error)) throw withOutcome(error, 'not-executed', server.name)
   const options = { cause: error, host: server.name, attempts }
   if (error instanceof PoolTimeout) {
@@ -31,6 +41,8 @@ export async function mayStartAgain(
     )
   }
   if (error instanceof PoolEnded) {
+    // Of a server that is no longer one of ours.
+    if (!topology.closed) return
     throw new UnavailableError('DB_ERR_CLOSED', 'the router was closed before the statement started', options)
   }
   if (attempts >= START_ATTEMPTS) {

@@ -1,12 +1,12 @@
-import { delay } from '@cays/core/abort'
+import { delay, raceAbort } from '@cays/core/abort'
+import { awake } from './awake.ts'
 import type { PoolReport } from './connection-pool.ts'
-import { UnavailableError } from './errors.ts'
-import type { Position } from './lsn.ts'
-import type { Settings } from './options.ts'
+import { type Position, sameLog } from './lsn.ts'
+import type { ServerSettings, Settings } from './options.ts'
 import { PrimaryLog } from './primary-log.ts'
 import { Prober } from './prober.ts'
-import type { Sample } from './server.ts'
-import { Server } from './server.ts'
+import { type Sample, Server } from './server.ts'
+import { WriteBuffer } from './write-buffer.ts'
 
 interface Member {
   readonly server: Server
@@ -14,21 +14,43 @@ interface Member {
   good: number
   bad: number
   wake: () => void
+  /** `performance.now()` of the next probe. */
+  due: number
   catchingUp: Promise<void> | undefined
   replayed: number
   /** Why the last probe failed, until one succeeds. */
   error: unknown
+  /** However good its probes, it is not used before: statements failed there. */
+  heldUntil: number
+  /** How long it was held last, in milliseconds. */
+  held: number
+  /** When a statement failed there last. */
+  failedAt: number
+  /** Discovery still names it. */
+  listed: boolean
+  removed: boolean
 }
 
-interface Waiter {
-  resolve(server: Server): void
-  reject(error: Error): void
+/** What the router hears of its servers. */
+export interface TopologyEvents {
+  /** What happens to connections. */
+  readonly report: PoolReport
+  /** A server changed its role or health, or became the primary. */
+  readonly changed: (server: Server) => void
+  /** A replica was looked at. */
+  readonly measured: (server: Server) => void
 }
 
 /** While a server is down or no primary is known, it is asked this often, in milliseconds. */
 const URGENT = 100
 /** Time between two looks at a replica that somebody waits for, in milliseconds. */
 const CATCH_UP_STEP = 3
+/** Statements that fail on a replica one after the other before it is left. */
+const FAILURES = 5
+/** How long it is left then, the first time and at most, in milliseconds. */
+const HOLD = { first: 5_000, longest: 120_000 }
+/** What a server that nobody lists any more may still take for its statements, in milliseconds. */
+const FAREWELL = 60_000
 
 /**
  * Who is who: probes every server, elects the primary, holds statements while there is none.
@@ -37,156 +59,149 @@ const CATCH_UP_STEP = 3
  * 1. A server is primary because it said so; of several the one on the highest timeline is.
  * 2. A timeline lower than the highest ever seen never gets a write again.
  * 3. What a probe saw counts only until the connection to that server breaks.
+ * 4. All servers belong to one database system. A stranger is not used, whatever it says.
  */
 export class Topology {
-  readonly servers: readonly Server[]
   readonly log: PrimaryLog
-  readonly #members: readonly Member[]
   readonly #settings: Settings
-  readonly #changed: (server: Server) => void
-  readonly #measured: (server: Server) => void
+  readonly #events: TopologyEvents
   readonly #closing = new AbortController()
-  readonly #waiters = new Set<Waiter>()
+  readonly #buffer: WriteBuffer
+  readonly #loops = new Set<Promise<void>>()
+  #members: readonly Member[] = []
+  #servers: readonly Server[] = []
   #primary: Server | undefined
+  #system: string | undefined
+  /** The primary as configured has said so. */
+  #declared = false
   #timeline = 0
-  #lostAt = performance.now()
-  #expiry: NodeJS.Timeout | undefined
-  #loops: Promise<unknown> = Promise.resolve()
-  #firstRound: Promise<void> = Promise.resolve()
+  #missing: unknown
+  #firstRound: Promise<unknown> = Promise.resolve()
 
-  /** `report` hears of connections, `changed` of every change of role or health, `measured` of every look at a replica. */
-  constructor(
-    settings: Settings,
-    report: PoolReport,
-    changed: (server: Server) => void,
-    measured: (server: Server) => void,
-  ) {
+  constructor(settings: Settings, events: TopologyEvents) {
     this.#settings = settings
-    this.#changed = changed
-    this.#measured = measured
-    const { timeout } = settings.health
-    this.#members = settings.servers.map(({ url, weight }) => {
-      const server = new Server(
-        url,
-        weight,
-        settings.pool,
-        settings.pipeline?.depth ?? 1,
-        (event, client, error) => {
-          // Somebody must know even if nobody uses the connection.
-          if (event === 'error') this.suspect(server, false)
-          report(event, client, error)
-        },
-      )
-      const prober = new Prober(server, { pool: settings.pool, timeout })
-      return {
-        server,
-        prober,
-        good: 0,
-        bad: 0,
-        wake: () => {},
-        catchingUp: undefined,
-        replayed: 0,
-        error: undefined,
-      }
-    })
-    this.servers = this.#members.map((member) => member.server)
+    this.#events = events
+    this.#buffer = new WriteBuffer(
+      settings.buffer,
+      () => this.#members.find((member) => member.error !== undefined)?.error ?? this.#missing,
+    )
     this.log = new PrimaryLog(async () => {
       const member = this.#members.find(({ server }) => server === this.#primary)
       if (!member) throw new Error('no primary is known')
-      return await member.prober.probe()
+      return await awake(member.prober.probe())
     })
+  }
+
+  get servers(): readonly Server[] {
+    return this.#servers
   }
 
   get primary(): Server | undefined {
     return this.#primary
   }
 
-  /** The highest timeline seen on any server. */
-  get timeline(): number {
-    return this.#timeline
-  }
-
+  /** Statements waiting for a primary. */
   get waiting(): number {
-    return this.#waiters.size
+    return this.#buffer.waiting
   }
 
-  start(): void {
+  get closed(): boolean {
+    return this.#closing.signal.aborted
+  }
+
+  /** These are the servers from now on. One that is named no more finishes what it has, and the primary stays one. */
+  use(servers: readonly ServerSettings[]): void {
+    this.#missing = undefined
+    for (const member of this.#members) {
+      member.listed = servers.some(({ url }) => url === member.server.url)
+    }
     const rounds: Promise<void>[] = []
-    const loops = this.#members.map((member) => {
-      let first = () => {}
+    for (const server of servers) {
+      if (this.#members.some((member) => member.server.url === server.url)) continue
+      const member = this.#member(server)
+      this.#members = [...this.#members, member]
+      this.#servers = this.#members.map((each) => each.server)
       rounds.push(
         new Promise<void>((resolve) => {
-          first = resolve
+          const loop = this.#watch(member, resolve).finally(() => this.#loops.delete(loop))
+          this.#loops.add(loop)
         }),
       )
-      return this.#watch(member, first)
-    })
-    this.#loops = Promise.all(loops)
-    this.#firstRound = Promise.all(rounds).then(() => {})
+    }
+    this.#sweep()
+    this.#firstRound = Promise.all([this.#firstRound, ...rounds])
+  }
+
+  /** Nobody says where the servers are. */
+  notFound(error: unknown): void {
+    this.#missing = error
   }
 
   /** Resolves when every server has been probed once, whatever came of it. */
   async ready(): Promise<void> {
-    await this.#firstRound
+    await awake(this.#firstRound)
   }
 
-  /** Somebody has seen a higher timeline: all servers are asked again, for only they can say so. */
-  heardOf(timeline: number): void {
-    if (timeline > this.#timeline) this.#wakeAll()
+  /** A statement is about to run: probes that are due and wait for one start now. For `health: 'passive'`. */
+  nudge(now: number): void {
+    for (const member of this.#members) if (now >= member.due) member.wake()
+  }
+
+  /**
+   * Somebody has seen this position. False when it is of another system, `undefined` while ours is not known. If its
+   * timeline is news all servers are asked again, for only they can say so.
+   */
+  heardOf(position: Position): boolean | undefined {
+    if (this.#system === undefined) return undefined
+    if (position.system !== this.#system) return false
+    if (position.timeline > this.#timeline) this.#wakeAll()
+    return true
+  }
+
+  /** False when the log has moved on to another timeline, and with it the meaning of the position. */
+  isCurrent(position: Position): boolean {
+    return position.timeline >= this.#timeline && position.system === this.#system
   }
 
   /** The present primary, or the next one within what is left of the buffer window. Rejects with a typed error. */
   waitForPrimary(signal: AbortSignal | undefined): Server | Promise<Server> {
     if (this.#primary) return this.#primary
-    const { window, size } = this.#settings.buffer
-    const left = this.#lostAt + window - performance.now()
-    if (left <= 0) return Promise.reject(this.#noPrimary())
-    if (this.#waiters.size >= size) {
-      return Promise.reject(
-        new UnavailableError(
-          'DB_ERR_BUFFER_FULL',
-          `no primary is known and ${size} statements already wait for one; try again later`,
-        ),
-      )
-    }
-    return new Promise<Server>((resolve, reject) => {
-      const leave = () => {
-        this.#waiters.delete(waiter)
-        signal?.removeEventListener('abort', abort)
-      }
-      const abort = () => {
-        leave()
-        reject(signal?.reason)
-      }
-      const waiter: Waiter = {
-        resolve: (server) => {
-          leave()
-          resolve(server)
-        },
-        reject: (error) => {
-          leave()
-          reject(error)
-        },
-      }
-      if (signal?.aborted) {
-        reject(signal.reason)
-        return
-      }
-      signal?.addEventListener('abort', abort, { once: true })
-      this.#waiters.add(waiter)
-      this.#expiry ??= setTimeout(() => this.#expire(), left)
-    })
+    if (this.#settings.health.passive) this.#wakeAll()
+    return this.#buffer.wait(signal)
   }
 
   /** Something on the query path says the server is in trouble: it is probed at once. `down` is certain. */
   suspect(server: Server, certainly: boolean): void {
-    const member = this.#member(server)
+    const member = this.#memberOf(server)
+    if (!member) return
     if (certainly && server.health !== 'down') {
       member.bad = this.#settings.health.fall
       member.good = 0
       this.#down(member, new Error('the server refuses connections'))
     }
     member.wake()
+  }
+
+  /**
+   * A statement failed on a replica for a reason of the server's own. After several in a row it is left for a while,
+   * longer each time, even if its probes are good; but not the last one that is up.
+   */
+  failed(server: Server): void {
+    const member = this.#memberOf(server)
+    const now = performance.now()
+    // What breaks all at once is one failure.
+    if (!member || server.role !== 'replica' || now - member.failedAt < URGENT) return
+    member.failedAt = now
+    if (++server.failures < FAILURES) return
+    const others = this.#servers.some(
+      (other) => other !== server && other.role === 'replica' && other.health === 'up' && !other.draining,
+    )
+    if (!others || server.health !== 'up') return
+    const again = now - member.heldUntil < HOLD.longest
+    member.held = again ? Math.min(member.held * 2, HOLD.longest) : HOLD.first
+    member.heldUntil = now + member.held
+    member.good = 0
+    this.#down(member, new Error('statements keep failing on the server'))
   }
 
   /** A server taken for the primary refused to write: it is not one, nor is any connection made before now. */
@@ -200,12 +215,25 @@ export class Topology {
     this.#wakeAll()
   }
 
+  /** Nothing new goes to the server; resolves when its last connection has been given back. */
+  async drain(server: Server, signal: AbortSignal | undefined): Promise<void> {
+    server.draining = true
+    this.#elect()
+    await raceAbort(awake(server.pool.empty()), signal)
+  }
+
+  /** Ends what `drain` began. */
+  restore(server: Server): void {
+    server.draining = false
+    this.#elect()
+  }
+
   /** Resolves to true when `server` has replayed up to `position`, to false when `milliseconds` are over. */
   async catchUp(server: Server, position: Position, milliseconds: number): Promise<boolean> {
-    const member = this.#member(server)
+    const member = this.#memberOf(server)
     const end = performance.now() + milliseconds
     while (!server.reached(position)) {
-      if (server.health !== 'up' || performance.now() >= end) return false
+      if (!member || server.health !== 'up' || performance.now() >= end) return false
       member.catchingUp ??= this.#look(member).finally(() => {
         member.catchingUp = undefined
       })
@@ -216,29 +244,64 @@ export class Topology {
 
   async close(): Promise<void> {
     this.#closing.abort()
-    clearTimeout(this.#expiry)
-    for (const waiter of this.#waiters) {
-      waiter.reject(
-        new UnavailableError('DB_ERR_CLOSED', 'the router was closed before the statement started'),
-      )
-    }
+    this.#buffer.close()
     await Promise.all(this.#members.map((member) => member.prober.close()))
     this.#wakeAll()
-    await this.#loops
-    await Promise.all(this.servers.map((server) => server.close()))
+    await Promise.all(this.#loops)
+    await Promise.all(this.#servers.map((server) => server.close()))
   }
 
-  #member(server: Server): Member {
-    return this.#members.find((member) => member.server === server) as Member
+  #member(settings: ServerSettings): Member {
+    const server = new Server(settings, this.#settings, (event, client, error) => {
+      // Somebody must know even if nobody uses the connection.
+      if (event === 'error') this.suspect(server, false)
+      this.#events.report(event, client, error)
+    })
+    return {
+      server,
+      prober: new Prober(server, this.#settings),
+      good: 0,
+      bad: 0,
+      wake: () => {},
+      due: 0,
+      catchingUp: undefined,
+      replayed: 0,
+      error: undefined,
+      heldUntil: Number.NEGATIVE_INFINITY,
+      held: 0,
+      failedAt: Number.NEGATIVE_INFINITY,
+      listed: true,
+      removed: false,
+    }
+  }
+
+  #memberOf(server: Server): Member | undefined {
+    return this.#members.find((member) => member.server === server)
+  }
+
+  /** Lets go of servers that nobody lists; the primary only once there is another. */
+  #sweep(): void {
+    for (const member of this.#members) {
+      const { server, prober } = member
+      if (member.listed || server === this.#primary) continue
+      member.removed = true
+      this.#members = this.#members.filter((each) => each !== member)
+      this.#servers = this.#members.map((each) => each.server)
+      member.wake()
+      const farewell = Promise.all([prober.close(), server.close(FAREWELL, this.#closing.signal)])
+      const loop = farewell.then(() => {}).finally(() => this.#loops.delete(loop))
+      this.#loops.add(loop)
+    }
   }
 
   async #look(member: Member): Promise<void> {
-    const timeline = member.server.sample?.position.timeline
+    const known = member.server.sample?.position
     try {
-      if (timeline === undefined) await delay(CATCH_UP_STEP)
+      if (known === undefined) await delay(CATCH_UP_STEP)
       else {
-        const sample = await member.prober.replay(timeline)
-        if (member.server.sample?.position.timeline === timeline) this.#replayed(member, sample)
+        const sample = await awake(member.prober.replay(known))
+        const now = member.server.sample?.position
+        if (now && sameLog(now, known)) this.#replayed(member, sample)
         if (sample.position.lsn < (this.log.head?.lsn ?? 0)) await delay(CATCH_UP_STEP)
       }
     } catch {
@@ -249,7 +312,7 @@ export class Topology {
 
   async #watch(member: Member, first: () => void): Promise<void> {
     const { interval, fall } = this.#settings.health
-    for (let round = 0; !this.#closing.signal.aborted; round++) {
+    for (let round = 0; !this.closed && !member.removed; round++) {
       const since = this.log.clock
       let wait = interval * (0.9 + Math.random() * 0.2)
       try {
@@ -257,7 +320,7 @@ export class Topology {
         const unproven = member.server.role === 'replica' && member.server.freshAsOf < 0 && round < 20
         if (!this.#primary || member.server.health !== 'up' || unproven) wait = Math.min(wait, URGENT)
       } catch (error) {
-        if (this.#closing.signal.aborted) break
+        if (this.closed) break
         this.#missed(member, error)
         wait = member.bad < fall ? 0 : Math.min(wait, URGENT)
       }
@@ -268,24 +331,43 @@ export class Topology {
   }
 
   async #pause(member: Member, milliseconds: number): Promise<void> {
+    member.due = performance.now() + milliseconds
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, milliseconds)
-      timer.unref()
+      // Passive: only a statement, or one that waits for a primary, makes the next probe happen.
+      const watched = !this.#settings.health.passive || this.#buffer.waiting > 0
+      const timer = watched ? setTimeout(resolve, milliseconds) : undefined
+      timer?.unref()
       member.wake = () => {
         clearTimeout(timer)
         resolve()
       }
-      if (this.#closing.signal.aborted) member.wake()
+      if (this.closed || member.removed) member.wake()
     })
     member.wake = () => {}
+    member.due = Number.POSITIVE_INFINITY
   }
 
   #wakeAll(): void {
     for (const member of this.#members) member.wake()
   }
 
+  /** The primary as configured says which system is meant, and later the address of the elected one. */
+  #belongs(server: Server, { role, position: { system } }: Sample): boolean {
+    const declared = server === this.#servers[0] && !this.#declared
+    if (declared) this.#declared = true
+    const says = declared || (server === this.#primary && role === 'primary')
+    if (this.#system === undefined || (says && system !== this.#system)) {
+      this.#system = system
+      this.#timeline = 0
+      this.log.forget()
+    }
+    return system === this.#system
+  }
+
   #answered(member: Member, sample: Sample, since: number): void {
     const { server } = member
+    if (member.removed) return
+    if (!this.#belongs(server, sample)) throw new Error('the server belongs to another database system')
     const before = `${server.role}/${server.health}`
     member.bad = 0
     member.good++
@@ -295,13 +377,21 @@ export class Topology {
       this.#timeline = sample.position.timeline
       this.log.forget()
     }
-    const risen = sample.role === 'primary' || server.health === 'unknown'
-    if (risen || member.good >= this.#settings.health.rise) server.health = 'up'
+    if (server.health !== 'up' && this.#mayRise(member)) {
+      if (server.health === 'down') server.warmUp(this.#settings.health.slowStart)
+      server.health = 'up'
+      server.failures = 0
+    }
     if (sample.role === 'replica') this.#replayed(member, sample)
     else server.sample = sample
     this.#elect()
     if (server === this.#primary) this.log.saw(sample, since)
-    if (before !== `${server.role}/${server.health}`) this.#changed(server)
+    if (before !== `${server.role}/${server.health}`) this.#events.changed(server)
+  }
+
+  #mayRise({ server, good, heldUntil }: Member): boolean {
+    if (server.role === 'primary' || server.health === 'unknown') return true
+    return good >= this.#settings.health.rise && performance.now() >= heldUntil
   }
 
   #replayed(member: Member, sample: Sample): void {
@@ -320,7 +410,7 @@ export class Topology {
     // After a crash a replica can come back with less replayed than it had.
     server.freshAsOf = sample.position.lsn < member.replayed ? fresh : Math.max(server.freshAsOf, fresh)
     member.replayed = sample.position.lsn
-    this.#measured(server)
+    this.#events.measured(server)
   }
 
   #missed(member: Member, error: unknown): void {
@@ -334,8 +424,7 @@ export class Topology {
     }
   }
 
-  #down(member: Member, error: unknown): void {
-    const { server } = member
+  #down({ server }: Member, error: unknown): void {
     if (server.health === 'down') return
     server.health = 'down'
     server.sample = undefined
@@ -348,15 +437,15 @@ export class Topology {
     setTimeout(() => {
       if (server.health === 'down') server.abandon(reason, true)
     }, this.#settings.buffer.window).unref()
-    this.#changed(server)
+    this.#events.changed(server)
   }
 
   #elect(): void {
     let best: Server | undefined
-    for (const server of this.servers) {
+    for (const server of this.#servers) {
       const { sample } = server
-      if (server.health !== 'up' || server.role !== 'primary' || !sample) continue
-      if (sample.position.timeline < this.#timeline) continue
+      if (server.health !== 'up' || server.role !== 'primary' || server.draining || !sample) continue
+      if (!this.isCurrent(sample.position)) continue
       if (!best || sample.position.timeline > (best.sample?.position.timeline ?? 0)) best = server
       else if (server === this.#primary && sample.position.timeline === best.sample?.position.timeline)
         best = server
@@ -366,34 +455,18 @@ export class Topology {
     this.#primary = best
     if (best) {
       // Whatever else was primary will not answer any more, or its answer no longer counts.
-      for (const server of this.servers) {
-        if (server === best || (server !== before && server.role !== 'primary')) continue
+      for (const server of this.#servers) {
+        if (server === best || server.draining || (server !== before && server.role !== 'primary')) continue
         server.pool.evict()
         server.abandon(new Error('another server became the primary'), true)
       }
-    }
-    if (best) {
-      clearTimeout(this.#expiry)
-      this.#expiry = undefined
-      for (const waiter of [...this.#waiters]) waiter.resolve(best)
+      this.#buffer.found(best)
+      this.#sweep()
     } else {
-      this.#lostAt = performance.now()
+      this.#buffer.lost()
       this.#wakeAll()
     }
-    if (best) this.#changed(best)
-    else if (before) this.#changed(before)
-  }
-
-  #expire(): void {
-    this.#expiry = undefined
-    for (const waiter of [...this.#waiters]) waiter.reject(this.#noPrimary())
-  }
-
-  #noPrimary(): UnavailableError {
-    return new UnavailableError(
-      'DB_ERR_NO_PRIMARY',
-      `no server has accepted writes for ${Math.round(performance.now() - this.#lostAt)} ms; try again when a primary is back`,
-      { cause: this.#members.find((member) => member.error !== undefined)?.error },
-    )
+    if (best) this.#events.changed(best)
+    else if (before) this.#events.changed(before)
   }
 }

@@ -1,3 +1,6 @@
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { type PostgresCluster, startPostgres } from '@cays/testkit'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -12,6 +15,7 @@ beforeAll(async () => {
   await cluster.primary.sql(
     'create table jobs (id serial primary key, title text unique);' +
       ' create function shout(t text) returns text language sql immutable as $$ select upper(t) $$;' +
+      ' create function "LOWER"(t text) returns int language sql volatile as $$ insert into jobs (title) values (t) returning id $$;' +
       ' create function add_job(t text) returns int language sql volatile as $$ insert into jobs (title) values (t) returning id $$',
   )
   await cluster.waitForCatchup()
@@ -126,6 +130,16 @@ describe('routing', () => {
     ).toBe(1)
   })
 
+  test('takes a quoted name for the function it names, not for one of Postgres spelled alike', async () => {
+    await expect.poll(() => db.explain("select shout('a')").route).toBe('replica')
+    expect(db.explain("select lower('A')").route).toBe('replica')
+    expect(db.explain(`select "lower"('A')`).route).toBe('replica')
+    expect(db.explain(`select "LOWER"('quoted')`)).toMatchObject({ route: 'primary' })
+    await db.query(`select "LOWER"('quoted')`)
+    const { rows } = await db.query("select count(*)::int from jobs where title = 'quoted'")
+    expect(rows[0]?.count).toBe(1)
+  })
+
   test('learns from a replica that refuses what looked like a read, and loses nothing', async () => {
     await cluster.primary.sql("create view sneaky as select add_job('sneaky ' || gen_random_uuid()) as id")
     await cluster.waitForCatchup()
@@ -193,6 +207,19 @@ describe('connect', () => {
     })
     expect(rows).toEqual([{ one: 1 }])
   })
+})
+
+test('asking for health can be all that a process does', async () => {
+  const script = `import { createRouter } from '@cays/db-router'
+    const db = createRouter({ primary: ${JSON.stringify(cluster.url)}, health: { timeout: '20s' } })
+    console.log((await db.health()).status)
+    await db.close()`
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    ['--import', 'tsx', '--conditions=@cays/source', '--input-type=module', '--eval', script],
+    { cwd: join(import.meta.dirname, '../..') },
+  )
+  expect(stdout.trim()).toBe('up')
 })
 
 describe('transaction', () => {

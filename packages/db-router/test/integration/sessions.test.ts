@@ -2,6 +2,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type PostgresCluster, startPostgres } from '@cays/testkit'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { encodeBookmark } from '../../src/bookmark.ts'
 import { createRouter, type Router, type RouterOptions } from '../../src/index.ts'
 import { PATIENT, settled } from '../settled.ts'
 
@@ -183,6 +184,16 @@ test('a forged bookmark is ignored', async () => {
   })
 })
 
+test('a bookmark of another database is ignored', async () => {
+  const db = await router()
+  await pauseAll()
+  const position = { system: '7', timeline: 99, lsn: 2 ** 40 }
+  const from = encodeBookmark({ issued: Date.now(), position }, SECRET)
+  await db.session({ from }, async () => {
+    expect((await db.query(COUNT)).rows[0]?.replica).toBe(true)
+  })
+})
+
 test('a replica staler than the limit serves nothing, and serves again when it has caught up', async () => {
   const db = await router({ maxStaleness: 700, health: { ...PATIENT.health, interval: 50 } })
   await pauseAll()
@@ -196,7 +207,7 @@ test('a replica staler than the limit serves nothing, and serves again when it h
 test('the middleware carries a write to the next request on another node', async () => {
   const nodes = await Promise.all(
     [await router(), await router()].map(async (db) => {
-      const middleware = db.middleware()
+      const middleware = db.middleware({ header: 'X-Bookmark' })
       const server = createServer((request, response) => {
         middleware(request, response, async () => {
           if (request.method === 'POST') await db.query("insert into notes (body) values ('by request')")
@@ -218,6 +229,10 @@ test('the middleware carries a write to the next request on another node', async
     const posted = await fetch(one.url, { method: 'POST' })
     const cookie = posted.headers.get('set-cookie')
     expect(cookie).toMatch(/^cays_bookmark=v1\.[^;]+; Max-Age=30; Path=\/; HttpOnly; SameSite=lax$/)
+    const header = posted.headers.get('x-bookmark') ?? ''
+    expect(header).toBe(cookie?.match(/=(.*?);/)?.[1])
+    const called = await fetch(two.url, { headers: { 'x-bookmark': header } })
+    expect(await called.json()).toEqual({ count: 1, replica: false })
     const followed = await fetch(two.url, { headers: { cookie: `a=b; ${cookie?.split(';')[0]}` } })
     expect(await followed.json()).toEqual({ count: 1, replica: false })
     const stranger = await fetch(two.url)

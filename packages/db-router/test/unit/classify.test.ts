@@ -167,7 +167,7 @@ describe('classify', () => {
 
   test('takes a name after the parenthesis of OPERATOR or DISTINCT ON for a call', () => {
     expect(classify('select a operator (pg_catalog.+) "My Function"(1) from t').unknown).toEqual([
-      'my function',
+      'My Function',
     ])
     expect(classify('select distinct on (a) mine(b) from t').unknown).toEqual(['mine'])
     expect(classify('select a from mine(1) t(a)').unknown).toEqual(['mine'])

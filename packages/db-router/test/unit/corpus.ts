@@ -201,6 +201,9 @@ select * from pg_create_logical_replication_slot('a', 'b')
 select my_function(1)
 select my_schema.my_function(1)
 select "My Function"(1)
+select "LOWER"(title) from jobs
+select pg_catalog."Lower"(title) from jobs
+select * from "Generate_Series"(1, 2)
 select public.lower('a')
 select my_function(my_other(1)) from jobs
 select * from my_function(1) f

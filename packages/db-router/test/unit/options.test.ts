@@ -6,12 +6,18 @@ import { resolveOptions } from '../../src/options.ts'
 import { PrimaryLog } from '../../src/primary-log.ts'
 
 const primary = 'postgres://app@primary/app'
+const system = '7575858585858585858'
+const at = (timeline: number, lsn: number) => ({ system, timeline, lsn })
 
 describe('options', () => {
   const wrong: [string, unknown][] = [
     ['primary is required', {}],
     ['did you mean "replicas"?', { primary, replica: [] }],
     ['must be a URL such as', { primary: 'primary:5432' }],
+    ['replicas[0] must be a URL such as', { primary, replicas: ['postgres://one:x,two/app'] }],
+    ['prepare does not work behind a pooler', { primary, pooler: 'transaction', prepare: true }],
+    ["pooler must be one of 'transaction'", { primary, pooler: 'session' }],
+    ['discovery.find is required', { discovery: {} }],
     ['must be different servers', { primary, replicas: [primary] }],
     ['must not name a server', { primary, pool: { host: 'x' } }],
     ['consistency must be one of', { primary, consistency: 'eventually' }],
@@ -37,10 +43,37 @@ describe('options', () => {
       consistency: 'session',
       maxStaleness: 30_000,
       wait: { budget: 50, otherwise: 'primary' },
-      health: { interval: 1_000, timeout: 400, rise: 2, fall: 2 },
+      health: { interval: 1_000, timeout: 400, rise: 2, fall: 2, slowStart: 10_000, passive: false },
       buffer: { window: 10_000, size: 1_000 },
       fallback: { share: 0.5, queue: 1_000 },
     })
+  })
+})
+
+describe('servers', () => {
+  const urls = (url: string) => resolveOptions({ primary: url }).servers.map((server) => server.url)
+
+  test('are one for each host of a URL as libpq takes it', () => {
+    expect(urls('postgresql://app:s%40fe@one,two:5433,[::1]:5434/app?sslmode=require')).toEqual([
+      'postgresql://app:s%40fe@one/app?sslmode=require',
+      'postgresql://app:s%40fe@two:5433/app?sslmode=require',
+      'postgresql://app:s%40fe@[::1]:5434/app?sslmode=require',
+    ])
+    expect(urls('postgres://one,two/app?target_session_attrs=read-write&application_name=a')).toEqual([
+      'postgres://one/app?application_name=a',
+      'postgres://two/app?application_name=a',
+    ])
+  })
+
+  test('keep the weight and zone of their entry', () => {
+    const { servers } = resolveOptions({
+      primary,
+      replicas: [{ url: 'postgres://a,b/app', weight: 2, zone: 'x' }],
+    })
+    expect(servers.slice(1)).toMatchObject([
+      { weight: 2, zone: 'x' },
+      { weight: 2, zone: 'x' },
+    ])
   })
 })
 
@@ -48,18 +81,18 @@ describe('bookmarks', () => {
   const secret = 'sixteen characters'
 
   test('come back as they went, with a position or without', () => {
-    for (const position of [undefined, { timeline: 3, lsn: 0x1_2345_6789 }]) {
+    for (const position of [undefined, { system, timeline: 3, lsn: 0x1_2345_6789 }]) {
       const bookmark = { issued: 1_000_000, position }
       expect(decodeBookmark(encodeBookmark(bookmark, secret), secret, 30_000, 1_010_000)).toEqual(bookmark)
     }
   })
 
   test('are refused when old, of another secret, or changed in any character', () => {
-    const text = encodeBookmark({ issued: 1_000_000, position: { timeline: 1, lsn: 5 } }, secret)
+    const text = encodeBookmark({ issued: 1_000_000, position: { system, timeline: 1, lsn: 5 } }, secret)
     expect(decodeBookmark(text, secret, 30_000, 1_040_000)).toBeUndefined()
     expect(decodeBookmark(text, `${secret}!`, 30_000, 1_000_001)).toBeUndefined()
-    for (let at = 0; at < text.length; at++) {
-      const changed = `${text.slice(0, at)}${text[at] === 'x' ? 'y' : 'x'}${text.slice(at + 1)}`
+    for (let where = 0; where < text.length; where++) {
+      const changed = `${text.slice(0, where)}${text[where] === 'x' ? 'y' : 'x'}${text.slice(where + 1)}`
       expect(decodeBookmark(changed, secret, 30_000, 1_000_001)).toBeUndefined()
     }
     for (const nonsense of ['', '.', 'v1', 'v1....', 'x'.repeat(10_000)]) {
@@ -82,7 +115,7 @@ describe('positions', () => {
 describe('the log of the primary', () => {
   const sample = (lsn: number, sentAt: number, timeline = 1) => ({
     role: 'primary' as const,
-    position: { timeline, lsn },
+    position: { system, timeline, lsn },
     sentAt,
   })
 
@@ -101,13 +134,13 @@ describe('the log of the primary', () => {
     const alsoTwo = log.positionSince(second)
     expect(asked).toBe(1)
     answers[0]?.(100)
-    expect(await one).toEqual({ timeline: 1, lsn: 100 })
-    expect(await alsoOne).toEqual({ timeline: 1, lsn: 100 })
+    expect(await one).toEqual(at(1, 100))
+    expect(await alsoOne).toEqual(at(1, 100))
     await expect.poll(() => asked).toBe(2)
     answers[1]?.(200)
-    expect(await two).toEqual({ timeline: 1, lsn: 200 })
-    expect(await alsoTwo).toEqual({ timeline: 1, lsn: 200 })
-    expect(log.positionSince(second)).toEqual({ timeline: 1, lsn: 200 })
+    expect(await two).toEqual(at(1, 200))
+    expect(await alsoTwo).toEqual(at(1, 200))
+    expect(log.positionSince(second)).toEqual(at(1, 200))
     expect(asked).toBe(2)
   })
 
@@ -115,19 +148,19 @@ describe('the log of the primary', () => {
     const log = new PrimaryLog(() => Promise.reject(new Error('not asked')))
     log.saw(sample(100, 10), 0)
     log.saw(sample(200, 20), 0)
-    expect(log.freshAsOf({ timeline: 1, lsn: 99 })).toBe(Number.NEGATIVE_INFINITY)
-    expect(log.freshAsOf({ timeline: 1, lsn: 150 })).toBe(10)
-    expect(log.freshAsOf({ timeline: 1, lsn: 200 })).toBe(20)
-    expect(log.freshAsOf({ timeline: 2, lsn: 200 })).toBe(Number.NEGATIVE_INFINITY)
+    expect(log.freshAsOf(at(1, 99))).toBe(Number.NEGATIVE_INFINITY)
+    expect(log.freshAsOf(at(1, 150))).toBe(10)
+    expect(log.freshAsOf(at(1, 200))).toBe(20)
+    expect(log.freshAsOf(at(2, 200))).toBe(Number.NEGATIVE_INFINITY)
     log.saw(sample(150, 30, 2), 0)
-    expect(log.freshAsOf({ timeline: 1, lsn: 300 })).toBe(Number.NEGATIVE_INFINITY)
-    expect(log.freshAsOf({ timeline: 2, lsn: 150 })).toBe(30)
+    expect(log.freshAsOf(at(1, 300))).toBe(Number.NEGATIVE_INFINITY)
+    expect(log.freshAsOf(at(2, 150))).toBe(30)
   })
 
   test('remembers a bounded number of marks', () => {
     const log = new PrimaryLog(() => Promise.reject(new Error('not asked')))
-    for (let at = 1; at <= 1_000; at++) log.saw(sample(at, at), 0)
-    expect(log.freshAsOf({ timeline: 1, lsn: 500 })).toBe(Number.NEGATIVE_INFINITY)
-    expect(log.freshAsOf({ timeline: 1, lsn: 999 })).toBe(999)
+    for (let mark = 1; mark <= 1_000; mark++) log.saw(sample(mark, mark), 0)
+    expect(log.freshAsOf(at(1, 500))).toBe(Number.NEGATIVE_INFINITY)
+    expect(log.freshAsOf(at(1, 999))).toBe(999)
   })
 })

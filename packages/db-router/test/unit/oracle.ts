@@ -49,7 +49,8 @@ function harmlessCall(call: { readonly funcname: readonly { String: { sval: stri
   const name = names.at(-1) as string
   const schema = names.length > 1 ? names[0] : undefined
   if (schema !== undefined && schema !== 'pg_catalog') return false
-  return !HAZARDS.test(name)
+  // Postgres' own are in lower case; spelled differently in quotes it is another function.
+  return !HAZARDS.test(name) && !/[A-Z]/.test(name)
 }
 
 /** Functions of Postgres 15 that are volatile or act on the connection or server, and every name of the user's. */

@@ -103,6 +103,17 @@ export interface Cache extends Closeable, EventSource<CacheEvents> {
   /** Invalidates everything in this cache, in constant time. Redis frees the memory as the ttls end. */
   clear(): Promise<Reach>
 
+  /**
+   * Runs `work`, and what it invalidates, expires, sets or clears on this cache takes hold once `work` resolved;
+   * nothing of it when `work` rejects. Calls meanwhile resolve to `'deferred'`, and reads go on as for everybody
+   * else: inside a database transaction read what it changed from the database. A `set` becomes an invalidation.
+   *
+   * Put it around the transaction of your database, so that it ends after the commit. An error that says
+   * `outcome: 'unknown'`, as a commit does whose answer was lost, carries the invalidations out all the same.
+   * One transaction in another one belongs to it. A process that dies between the two loses the invalidations.
+   */
+  transaction<T>(work: () => T | PromiseLike<T>): Promise<T>
+
   /** A typed key space with its loader. Its name must be unique in the cache. */
   define<Id, T>(options: SpaceOptions<Id, T>): Space<Id, T>
 

@@ -25,6 +25,7 @@ import type { Change, Write } from './redis-feed.ts'
 import { createSpace, type Space, type SpaceOptions, type StoredCache } from './space.ts'
 import { READS, REDIS, WRITES } from './telemetry.ts'
 import { Timeline } from './timeline.ts'
+import { Transactions } from './transactions.ts'
 
 type CallOptions = { readonly signal?: AbortSignal | undefined }
 
@@ -63,6 +64,7 @@ class TwoTierCache implements Cache {
   readonly #lifecycle = new Lifecycle({
     closed: () => new CacheError('CACHE_ERR_CLOSED', 'the cache is closed'),
   })
+  readonly #transactions: Transactions
   readonly #counts = { redis: 0, loaded: 0, stale: 0, failed: 0 }
   /** The same verbs on stored keys, for spaces and memoized functions, whose keys are already unambiguous. */
   readonly #stored: StoredCache
@@ -103,6 +105,7 @@ class TwoTierCache implements Cache {
       closing: this.#lifecycle.signal,
       observe: (outcome) => this.#observe(outcome),
     })
+    this.#transactions = new Transactions(settings.l2.queue, (write) => this.#carryOut(write))
     this.#lifecycle.onClose(() => {
       this.#fleet?.close()
       this.#timeline.flush()
@@ -199,6 +202,7 @@ class TwoTierCache implements Cache {
   #set(key: string, value: unknown, options: SetOptions | undefined): Promise<Reach> {
     return this.#lifecycle.run(async () => {
       const { freshness, tags } = planOf(options, this.#defaults, 'set')
+      if (this.#transactions.defers({ kind: 'set', names: [key] })) return 'deferred'
       const fleet = this.#fleet
       if (fleet?.usable && !fleet.feed.confirmed) await fleet.feed.confirm()
       if (fleet?.usable) await fleet.feed.remember(tags)
@@ -209,12 +213,12 @@ class TwoTierCache implements Cache {
         const ttl = ttlOf(value, freshness, undefined)
         const sent = performance.now()
         let write: Write = { kind: 'set', names: [key] }
-        let reach: Reach = 'fleet'
+        let reach: 'fleet' | 'queued' = 'fleet'
         if (fleet) {
-          const body = seal(key, epoch, knows, tags, encode(value))
+          const body = seal(key, epoch, { seq: knows, tags, grace: undefined }, encode(value))
           // A value too large for Redis stays in memory; what Redis had goes all the same.
           if (Buffer.byteLength(body) <= this.#settings.l2.maxEntryBytes) {
-            const put = { ttl: Math.ceil(ttl), whole: Math.ceil(ttl + staleFor(freshness)), body }
+            const put = { ttl: Math.ceil(ttl), whole: Math.ceil(ttl + staleFor(freshness, undefined)), body }
             write = { ...write, put }
           }
           reach = await fleet.write(write)
@@ -229,6 +233,7 @@ class TwoTierCache implements Cache {
             freshUntil: sent + ttl,
             currentUntil: sent + this.#settings.sync.maxStaleness,
             generation,
+            grace: undefined,
             tags,
             knows,
           })
@@ -254,6 +259,10 @@ class TwoTierCache implements Cache {
 
   clear(): Promise<Reach> {
     return this.#write({ kind: 'clear', names: [] })
+  }
+
+  transaction<T>(work: () => T | PromiseLike<T>): Promise<T> {
+    return this.#lifecycle.run(() => this.#transactions.run(work))
   }
 
   define<Id, T>(options: SpaceOptions<Id, T>): Space<Id, T> {
@@ -304,23 +313,27 @@ class TwoTierCache implements Cache {
   #write(write: Write): Promise<Reach> {
     return this.#lifecycle.run(async () => {
       if (write.names.length === 0 && write.kind !== 'clear') return 'fleet'
-      // Before, so that nothing read from now on in this process is older than this call; and after, for what
-      // was read between this line and the moment Redis carried it out.
-      this.#applyToKeys(write)
-      const fleet = this.#fleet
-      if (!fleet) {
-        this.#applyToTags(write, ++this.#timeline.applied)
-        return this.#reached(write, 'fleet')
-      }
-      const reach = await fleet.write(write)
-      this.#applyToKeys(write)
-      // Without a sequence there is no telling which entries are older than the tags' invalidation: all go.
-      if (reach === 'queued' && (write.kind === 'tags' || write.kind === 'clear')) this.#timeline.flush()
-      return this.#reached(write, reach)
+      return this.#transactions.defers(write) ? 'deferred' : await this.#carryOut(write)
     })
   }
 
-  #reached(write: Write, reach: Reach): Reach {
+  async #carryOut(write: Write): Promise<'fleet' | 'queued'> {
+    // Before, so that nothing read from now on in this process is older than this call; and after, for what
+    // was read between this line and the moment Redis carried it out.
+    this.#applyToKeys(write)
+    const fleet = this.#fleet
+    if (!fleet) {
+      this.#applyToTags(write, ++this.#timeline.applied)
+      return this.#reached(write, 'fleet')
+    }
+    const reach = await fleet.write(write)
+    this.#applyToKeys(write)
+    // Without a sequence there is no telling which entries are older than the tags' invalidation: all go.
+    if (reach === 'queued' && (write.kind === 'tags' || write.kind === 'clear')) this.#timeline.flush()
+    return this.#reached(write, reach)
+  }
+
+  #reached(write: Write, reach: 'fleet' | 'queued'): 'fleet' | 'queued' {
     this.#events.emit('invalidated', { kind: write.kind, names: write.names, local: true })
     if (WRITES.active) {
       const attributes = { 'cache.operation': write.kind, 'cache.reach': reach }

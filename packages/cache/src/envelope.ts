@@ -7,6 +7,8 @@ export interface Envelope {
   /** The namespace sequence its loader knew before it loaded. */
   readonly seq: number
   readonly tags: readonly string[]
+  /** Its own grace, in milliseconds; `undefined` leaves it to the reader's. */
+  readonly grace: number | undefined
   readonly value: unknown
 }
 
@@ -14,11 +16,11 @@ export interface Envelope {
 export function seal(
   key: string,
   epoch: string,
-  seq: number,
-  tags: readonly string[],
+  { seq, tags, grace }: Pick<Envelope, 'seq' | 'tags' | 'grace'>,
   encoded: string,
 ): string {
-  return `${epoch}|${seq}|${JSON.stringify(tags.length > 0 ? [key, tags] : [key])}\n${encoded}`
+  const about = grace === undefined ? (tags.length > 0 ? [key, tags] : [key]) : [key, tags, grace]
+  return `${epoch}|${seq}|${JSON.stringify(about)}\n${encoded}`
 }
 
 /** Reads a stored value; `undefined` when it is not one of this key, or not readable by this version. */
@@ -28,10 +30,11 @@ export function open(key: string, raw: string): Envelope | undefined {
     const end = raw.indexOf('\n')
     const afterEpoch = raw.indexOf('|', 24)
     const afterSeq = raw.indexOf('|', afterEpoch + 1)
-    const [storedKey, tags = []] = JSON.parse(raw.slice(afterSeq + 1, end)) as [string, string[]?]
+    const about = JSON.parse(raw.slice(afterSeq + 1, end)) as [string, string[]?, number?]
+    const [storedKey, tags = [], grace] = about
     if (storedKey !== key) return undefined
     const seq = Number(raw.slice(afterEpoch + 1, afterSeq))
-    return { expires, seq, tags, value: decode(raw.slice(end + 1)) }
+    return { expires, seq, tags, grace, value: decode(raw.slice(end + 1)) }
   } catch {
     return undefined
   }

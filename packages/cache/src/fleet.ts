@@ -9,9 +9,9 @@ import type { Timeline } from './timeline.ts'
 /**
  * How far a write got. `'fleet'`: Redis has it, and no node serves the old value `maxStaleness` later.
  * `'queued'`: Redis did not answer; this process no longer serves the old value, and Redis hears of it as soon
- * as it answers, unless this process ends first.
+ * as it answers, unless this process ends first. `'deferred'`: it waits for the end of `cache.transaction`.
  */
-export type Reach = 'fleet' | 'queued'
+export type Reach = 'fleet' | 'queued' | 'deferred'
 
 /**
  * This process's tie to the other ones, through Redis: the tier, the feed, and what Redis has yet to hear.
@@ -53,7 +53,7 @@ export class Fleet {
   }
 
   /** Carries a write out and applies it here, too; or queues it. */
-  async write(write: Write): Promise<Reach> {
+  async write(write: Write): Promise<'fleet' | 'queued'> {
     try {
       await this.feed.write(write)
       return 'fleet'

@@ -72,13 +72,20 @@ export function targetOf(
   }
 }
 
-/** Whether an answer may be kept for others, and for how long in milliseconds; or why not. */
+/** How long an answer may be served, in milliseconds: fresh, and after that for one reason or the other. */
+export interface Lifetimes {
+  readonly ttl: number
+  readonly whileRevalidate: number
+  readonly ifError: number
+}
+
+/** Whether an answer may be kept for others, and for how long; or why not. */
 export function storingOf(
   status: number,
   headers: Readonly<OutgoingHttpHeaders>,
   vary: readonly string[],
-  fallback: number | undefined,
-): { readonly ttl: number } | { readonly refused: string } {
+  fallback: Omit<Lifetimes, 'ttl'> & { readonly ttl: number | undefined },
+): Lifetimes | { readonly refused: string } {
   if (!KEPT_STATUSES.has(status)) return { refused: 'status' }
   if (headers['set-cookie'] !== undefined) return { refused: 'set-cookie' }
   if (headers['content-range'] !== undefined) return { refused: 'range' }
@@ -86,8 +93,20 @@ export function storingOf(
   const control = directivesOf(headers['cache-control'])
   for (const word of ['no-store', 'private', 'no-cache']) if (control.has(word)) return { refused: word }
   const seconds = control.get('s-maxage') ?? control.get('max-age')
-  const ttl = seconds === undefined ? (expiryOf(headers) ?? fallback) : secondsOf(seconds)
-  return ttl === undefined || !(ttl > 0) ? { refused: 'not-fresh' } : { ttl }
+  const ttl = seconds === undefined ? (expiryOf(headers) ?? fallback.ttl) : secondsOf(seconds)
+  if (ttl === undefined || !(ttl > 0)) return { refused: 'not-fresh' }
+  if (control.has('must-revalidate') || control.has('proxy-revalidate')) {
+    return { ttl, whileRevalidate: 0, ifError: 0 }
+  }
+  // `s-maxage` forbids what the answer itself does not allow.
+  const strict = control.has('s-maxage')
+  const allowed = (name: string, otherwise: number) => {
+    const own = control.get(name)
+    return own === undefined ? (strict ? 0 : otherwise) : secondsOf(own)
+  }
+  const whileRevalidate = allowed('stale-while-revalidate', fallback.whileRevalidate)
+  const ifError = Math.max(whileRevalidate, allowed('stale-if-error', fallback.ifError))
+  return { ttl, whileRevalidate, ifError }
 }
 
 /** Tags of a `Surrogate-Key`; what is more or longer than tags are is dropped. */

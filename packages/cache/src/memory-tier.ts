@@ -11,6 +11,8 @@ export interface NewEntry {
   /** Until when the value is within the bound without the feed being confirmed again: it was current this recently. */
   readonly currentUntil: number
   readonly generation: number
+  /** Its own grace, in milliseconds; `undefined` leaves it to the reader's. */
+  readonly grace: number | undefined
   readonly tags: readonly string[]
   /** All tag invalidations up to this sequence are known not to concern it. */
   readonly knows: number
@@ -124,7 +126,7 @@ export class MemoryTier {
   }
 
   set(key: string, entry: NewEntry): void {
-    const { value, generation, tags, knows } = entry
+    const { value, generation, grace, tags, knows } = entry
     const size = OVERHEAD + sizeOfString(key) + sizeOfValue(value)
     this.#entries.set(
       key,
@@ -133,6 +135,7 @@ export class MemoryTier {
         freshUntil: Math.floor(entry.freshUntil),
         currentUntil: Math.floor(entry.currentUntil),
         generation,
+        grace,
         tags,
         knows,
         checked: -1,

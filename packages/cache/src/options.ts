@@ -133,7 +133,7 @@ export const DEFAULT_FRESHNESS: Freshness = {
 }
 
 /** A day short of Redis' and our own header's limits; nobody waits 100 years for a cache. */
-const MAX_TTL = 100 * 365 * 86_400_000
+export const MAX_TTL = 100 * 365 * 86_400_000
 
 function reader(subject: string): OptionReader {
   return new OptionReader(subject, (message) => new CacheUsageError('CACHE_ERR_OPTION', message))

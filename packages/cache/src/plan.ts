@@ -9,6 +9,14 @@ export interface LoadContext {
   tag(...tags: readonly string[]): void
   /** Sets this value's own ttl. */
   ttl(ttl: Duration): void
+  /** Sets this value's own `grace`. */
+  grace(grace: Duration): void
+  /**
+   * The value this load is to replace, if one past its ttl is still at hand: within `grace` or
+   * `staleWhileRevalidate`, never one that was invalidated. Return it to give it a new life, for one when the
+   * source answers 304 to its ETag.
+   */
+  readonly previous: { readonly value: unknown } | undefined
 }
 
 /** Gets the value from its source. Rejections reach the callers, unless `grace` has an older value. */
@@ -47,7 +55,7 @@ export function ttlOf(value: unknown, freshness: Freshness, own: number | undefi
   return Math.max(1, ttl * (1 - freshness.jitter * Math.random()))
 }
 
-/** For how long past its ttl a value may still be of use. */
-export function staleFor(freshness: Freshness): number {
-  return Math.max(freshness.staleWhileRevalidate, freshness.grace)
+/** For how long past its ttl a value with this grace of its own, if any, may still be of use. */
+export function staleFor(freshness: Freshness, own: number | undefined): number {
+  return Math.max(freshness.staleWhileRevalidate, own ?? freshness.grace)
 }

@@ -1,5 +1,5 @@
 import { deadline, delay, raceAbort } from '@cays/core/abort'
-import { parseDuration } from '@cays/core/duration'
+import { type Duration, parseDuration } from '@cays/core/duration'
 import { messageOf } from '@cays/core/error'
 import { encode } from './codec.ts'
 import { type Envelope, open, seal } from './envelope.ts'
@@ -32,6 +32,7 @@ interface Arrival {
 interface Loaded {
   readonly value: unknown
   readonly ttl: number | undefined
+  readonly grace: number | undefined
 }
 
 /**
@@ -104,7 +105,7 @@ export class ReadThrough {
       const joined = this.#joinable(key)
       const flight = joined ?? this.#start(key, load, plan)
       if (standing && past < plan.freshness.staleWhileRevalidate) return this.#stale(standing.value)
-      const graceful = past < plan.freshness.grace ? standing : undefined
+      const graceful = past < graceOf(standing, plan) ? standing : undefined
       const { lastTagged, generation } = this.#timeline
       try {
         const value = await this.#answer(flight, plan, graceful, signal)
@@ -252,7 +253,12 @@ export class ReadThrough {
   }
 
   /** With the fleet: `undefined` when Redis stopped answering, before any load began here. */
-  async #shared<T>(flight: Flight, load: Loader<T>, plan: Plan, fleet: Fleet): Promise<Loaded | undefined> {
+  async #shared<T>(
+    flight: Flight,
+    load: Loader<T>,
+    plan: Plan,
+    fleet: Fleet,
+  ): Promise<{ readonly value: unknown } | undefined> {
     const { key } = flight
     const token = fleet.tier.newToken()
     const giveUp = flight.startedAt + plan.freshness.timeout
@@ -281,7 +287,7 @@ export class ReadThrough {
           flight.knows = Math.max(knows, envelope.seq)
           this.#keepRead(key, envelope, arrival)
           this.#observe('redis')
-          return { value: envelope.value, ttl: undefined }
+          return envelope
         }
         // A value of another key or version can only be loaded around; one that a tag voids is asked for anew.
         if (!envelope || atLeast >= refused) return undefined
@@ -292,17 +298,19 @@ export class ReadThrough {
       if (envelope && past < plan.freshness.staleWhileRevalidate) {
         this.#keepRead(key, envelope, arrival)
         flight.resolve(this.#stale(envelope.value))
-        if (reading.state !== 'leased') return { value: envelope.value, ttl: undefined }
-      } else if (envelope && past < plan.freshness.grace) {
+        if (reading.state !== 'leased') return envelope
+      } else if (envelope && past < graceOf(envelope, plan)) {
         this.#keepRead(key, envelope, arrival)
-        if (reading.state === 'failed') return { value: this.#stale(envelope.value), ttl: undefined }
+        if (reading.state === 'failed') return { value: this.#stale(envelope.value) }
       }
-      if (reading.state === 'leased')
-        return await this.#leased(flight, load, plan, fleet, token, envelope, past)
+      if (reading.state === 'leased') {
+        const older = refused === 0 ? envelope : undefined
+        return await this.#leased(flight, load, plan, fleet, token, older, past)
+      }
       if (reading.state === 'failed') throw this.#failedElsewhere(flight, reading)
       const waited = performance.now() - flight.startedAt
-      if (envelope && past < plan.freshness.grace && waited >= plan.freshness.softTimeout) {
-        return { value: this.#stale(envelope.value), ttl: undefined }
+      if (envelope && past < graceOf(envelope, plan) && waited >= plan.freshness.softTimeout) {
+        return { value: this.#stale(envelope.value) }
       }
       if (performance.now() >= giveUp) throw timedOut()
       await delay(Math.min(40, Math.max(5, waited / 8)), { signal: this.#closing })
@@ -329,9 +337,10 @@ export class ReadThrough {
     token: string,
     older: Envelope | undefined,
     past: number,
-  ): Promise<Loaded> {
+  ): Promise<{ readonly value: unknown }> {
     const { key } = flight
     const { tier } = fleet
+    const graceful = past < graceOf(older, plan) ? older : undefined
     const renewing = setInterval(() => {
       tier.renew(key, token).then(
         (live) => {
@@ -345,28 +354,29 @@ export class ReadThrough {
     try {
       // Grace on a slow load: callers get the older value, the load goes on.
       const soft =
-        older && past < plan.freshness.grace && plan.freshness.softTimeout < plan.freshness.timeout
-          ? setTimeout(() => flight.resolve(this.#stale(older.value)), plan.freshness.softTimeout)
+        graceful && plan.freshness.softTimeout < plan.freshness.timeout
+          ? setTimeout(() => flight.resolve(this.#stale(graceful.value)), plan.freshness.softTimeout)
           : undefined
       let loaded: Loaded
       let encoded: string
       try {
-        loaded = await this.#run(flight, load, plan)
+        loaded = await this.#run(flight, load, plan, older)
         encoded = encode(loaded.value)
       } catch (error) {
         const backoff = error instanceof CacheUsageError ? 0 : plan.freshness.errorBackoff
         await tier.release(key, token, backoff, messageOf(error).slice(0, 500)).catch(() => {})
-        if (older && past < plan.freshness.grace && backoff > 0) {
-          return { value: this.#stale(older.value), ttl: undefined }
-        }
+        if (graceful && !(error instanceof CacheUsageError)) return { value: this.#stale(graceful.value) }
         throw error
       } finally {
         clearTimeout(soft)
       }
       const ttl = ttlOf(loaded.value, plan.freshness, loaded.ttl)
       const freshUntil = performance.now() + ttl
-      if (await this.#fill(flight, fleet, token, epoch, encoded, ttl, plan)) {
-        this.#keep(flight, loaded.value, freshUntil)
+      const { grace } = loaded
+      const whole = ttl + staleFor(plan.freshness, grace)
+      const body = seal(key, epoch, { seq: flight.knows, tags: flight.tags, grace }, encoded)
+      if (await this.#fill(flight, fleet, token, { ttl, whole, body })) {
+        this.#keep(flight, loaded, freshUntil)
       }
       return loaded
     } finally {
@@ -379,20 +389,15 @@ export class ReadThrough {
     flight: Flight,
     fleet: Fleet,
     token: string,
-    epoch: string,
-    encoded: string,
-    ttl: number,
-    plan: Plan,
+    { ttl, whole, body }: { readonly ttl: number; readonly whole: number; readonly body: string },
   ): Promise<boolean> {
-    const { key, knows, tags } = flight
-    const body = seal(key, epoch, knows, tags, encoded)
+    const { key, tags } = flight
     try {
       if (Buffer.byteLength(body) > this.#settings.l2.maxEntryBytes) {
         await fleet.tier.release(key, token, 0, '')
         return true
       }
-      const whole = Math.ceil(ttl + staleFor(plan.freshness))
-      const kept = await fleet.tier.fill(key, token, Math.ceil(ttl), whole, body)
+      const kept = await fleet.tier.fill(key, token, Math.ceil(ttl), Math.ceil(whole), body)
       if (kept) void fleet.feed.remember(tags)
       return kept
     } catch {
@@ -403,18 +408,24 @@ export class ReadThrough {
 
   /** Without the fleet. */
   async #alone<T>(flight: Flight, load: Loader<T>, plan: Plan): Promise<unknown> {
-    const loaded = await this.#run(flight, load, plan)
+    const loaded = await this.#run(flight, load, plan, this.#trusted(flight.key))
     const ttl = ttlOf(loaded.value, plan.freshness, loaded.ttl)
-    this.#keep(flight, loaded.value, performance.now() + ttl)
+    this.#keep(flight, loaded, performance.now() + ttl)
     return loaded.value
   }
 
-  async #run<T>(flight: Flight, load: Loader<T>, plan: Plan): Promise<Loaded> {
+  async #run<T>(
+    flight: Flight,
+    load: Loader<T>,
+    plan: Plan,
+    older: { readonly value: unknown } | undefined,
+  ): Promise<Loaded> {
     flight.knows = this.#timeline.applied
     flight.generation = this.#timeline.generation
     flight.currentUntil = performance.now() + this.#settings.sync.maxStaleness
     const { timeout, errorBackoff } = plan.freshness
     let ttl: number | undefined
+    let grace: number | undefined
     using limit = deadline(timeout, timedOut, this.#closing)
     const context: LoadContext = {
       signal: limit.signal,
@@ -422,9 +433,12 @@ export class ReadThrough {
         flight.tags = [...flight.tags, ...tags.map(plainKey)]
       },
       ttl: (own) => {
-        ttl = parseDuration(own)
-        if (ttl === undefined) throw new CacheUsageError('CACHE_ERR_OPTION', 'ctx.ttl takes a duration')
+        ttl = durationOf(own, 'ttl')
       },
+      grace: (own) => {
+        grace = durationOf(own, 'grace')
+      },
+      previous: older && { value: older.value },
     }
     try {
       const work = async (): Promise<unknown> =>
@@ -436,17 +450,18 @@ export class ReadThrough {
         ? LOADS.trace({ instance: this.#settings.name, attributes: {} }, work)
         : work())
       this.#observe('loaded')
-      return { value, ttl }
+      return { value, ttl, grace }
     } catch (error) {
       if (!(error instanceof CacheUsageError)) this.failures.add(flight.key, error, errorBackoff)
       throw error
     }
   }
 
-  #keep(flight: Flight, value: unknown, freshUntil: number): void {
+  #keep(flight: Flight, { value, grace }: Loaded, freshUntil: number): void {
     if (flight.fence.voided) return
     this.#memory.set(flight.key, {
       value,
+      grace,
       freshUntil,
       currentUntil: flight.currentUntil,
       generation: flight.generation,
@@ -464,6 +479,7 @@ export class ReadThrough {
       // What Redis holds is as recent as what this process knows of tags and epochs, no more.
       currentUntil: confirmedUntil,
       generation,
+      grace: envelope.grace,
       tags: envelope.tags,
       knows: Math.max(knows, envelope.seq),
     })
@@ -486,6 +502,18 @@ export class ReadThrough {
 async function run<T>(load: () => T | PromiseLike<T>): Promise<T> {
   await undefined
   return await load()
+}
+
+/** For how long past its ttl a value may be served while a new one is slow or fails: its own grace, or the call's. */
+function graceOf(older: { readonly grace: number | undefined } | undefined, plan: Plan): number {
+  return older?.grace ?? plan.freshness.grace
+}
+
+function durationOf(own: Duration, name: string): number {
+  const milliseconds = parseDuration(own)
+  if (milliseconds === undefined)
+    throw new CacheUsageError('CACHE_ERR_OPTION', `ctx.${name} takes a duration`)
+  return milliseconds
 }
 
 function timedOut(): CacheLoadError {

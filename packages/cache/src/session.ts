@@ -111,11 +111,11 @@ class CachedSessions extends Store implements SessionStore {
   }
 
   override destroy(sessionId: string, done?: Done): void {
-    this.revoke(sessionId).then((reach) => done?.(reach === 'fleet' ? undefined : away('ended')), done)
+    this.revoke(sessionId).then((reach) => done?.(reach === 'queued' ? away('ended') : undefined), done)
   }
 
   override clear(done?: Done): void {
-    this.revokeAll().then((reach) => done?.(reach === 'fleet' ? undefined : away('ended')), done)
+    this.revokeAll().then((reach) => done?.(reach === 'queued' ? away('ended') : undefined), done)
   }
 
   revoke(sessionId: string): Promise<Reach> {
@@ -200,7 +200,7 @@ function dataOf(session: SessionData): SessionData {
 }
 
 function stored(reach: Reach): void {
-  if (reach !== 'fleet') throw away('stored')
+  if (reach === 'queued') throw away('stored')
 }
 
 function away(what: string): CacheError {

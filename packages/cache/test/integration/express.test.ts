@@ -1,13 +1,17 @@
 import { once } from 'node:events'
 import { type IncomingHttpHeaders, request, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { type StandaloneRedis, startRedis } from '@cays/testkit'
 import express, { type Express } from 'express'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import express4 from 'express-4'
+import { Redis } from 'ioredis'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { type HttpCacheOptions, httpCache } from '../../src/express.ts'
 import { type Cache, createCache } from '../../src/index.ts'
-import { until } from '../fleet.ts'
+import { patient, until } from '../fleet.ts'
 
 let cache: Cache
+let framework: () => Express
 let server: Server
 let runs: number
 
@@ -17,13 +21,18 @@ beforeEach(() => {
 })
 
 afterEach(async () => {
+  vi.useRealTimers()
   server?.close()
   server?.closeAllConnections()
   await cache.close()
 })
 
 async function serve(options: HttpCacheOptions, routes: (app: Express) => void): Promise<void> {
-  const app = express()
+  const app = framework()
+  app.use((_request, response, next) => {
+    response.set('x-before', 'kept')
+    next()
+  })
   app.use(httpCache(cache, options))
   app.use((_request, _response, next) => {
     runs++
@@ -50,7 +59,22 @@ async function ask(path: string, headers: Record<string, string> = {}, method = 
   return { status: response.statusCode, headers: response.headers, body }
 }
 
-describe('httpCache', () => {
+/** Only what the answers say of time: the cache and the network go on as they are. */
+async function pass(seconds: number, path: string): Promise<void> {
+  if (!vi.isFakeTimers()) vi.useFakeTimers({ toFake: ['Date'] })
+  vi.setSystemTime(Date.now() + seconds * 1_000)
+  const { port } = server.address() as AddressInfo
+  await cache.expire(`http:${JSON.stringify([`127.0.0.1:${port}`, path, '', []])}`)
+}
+
+describe.each([
+  { name: 'Express 5', of: express },
+  { name: 'Express 4', of: express4 },
+])('httpCache in $name', ({ of }) => {
+  beforeEach(() => {
+    framework = of
+  })
+
   it('keeps an answer for its max-age, with its age, and serves HEAD and 304 from it', async () => {
     await serve({}, (app) => {
       app.get('/jobs', (_request, response) => {
@@ -180,60 +204,134 @@ describe('httpCache', () => {
     expect(broken.map(({ status }) => status)).toEqual([500, 500])
   })
 
-  it('serves the older answer while one request makes the new one, and when that fails', async () => {
-    let fail = false
+  it('serves the older answer while one request makes the new one', async () => {
     let release: () => void = () => {}
     let held = Promise.resolve()
     await serve({ ttl: '1m', staleWhileRevalidate: '1h' }, (app) => {
       app.get('/news', async (_request, response) => {
         await held
-        if (fail) response.status(503).send('down')
-        else response.set('Surrogate-Key', 'news front').send(`run ${runs}`)
+        response.set('Surrogate-Key', 'news front').send(`run ${runs}`)
       })
     })
     const first = await ask('/news')
     expect(first.headers['surrogate-key']).toBeUndefined()
-    const { port } = server.address() as AddressInfo
-    const key = `http:${JSON.stringify([`127.0.0.1:${port}`, '/news', '', []])}`
-    for (const failing of [false, true]) {
-      fail = failing
-      held = new Promise((resolve) => {
-        release = resolve
-      })
-      await cache.expire(key)
-      const before = runs
-      const maker = ask('/news')
-      await until('one makes the new answer', () => runs === before + 1)
-      const older = await ask('/news')
-      expect(older).toMatchObject({ status: 200, body: failing ? 'run 2' : 'run 1' })
-      release()
-      expect(await maker).toMatchObject(failing ? { status: 503 } : { status: 200, body: 'run 2' })
-    }
-  })
-
-  it('gives nobody an older answer that must be revalidated', async () => {
-    let held = Promise.resolve()
-    let release: () => void = () => {}
-    await serve({ staleWhileRevalidate: '1h' }, (app) => {
-      app.get('/strict', async (_request, response) => {
-        const run = runs
-        await held
-        response.set('Cache-Control', 'max-age=1, must-revalidate').send(`run ${run}`)
-      })
-    })
-    await ask('/strict')
-    const end = Date.now() + 1_100
-    await until('it is old', () => Date.now() > end)
+    await pass(61, '/news')
     held = new Promise((resolve) => {
       release = resolve
     })
-    const maker = ask('/strict')
+    const maker = ask('/news')
     await until('one makes the new answer', () => runs === 2)
-    const other = ask('/strict')
-    await until('the other makes its own', () => runs === 3)
+    const older = await ask('/news')
+    expect(older).toMatchObject({ status: 200, body: 'run 1' })
+    expect(older.headers['cache-status']).toMatch(/^web; hit; ttl=-\d+$/)
+    release()
+    expect(await maker).toMatchObject({ status: 200, body: 'run 2' })
+  })
+
+  it('obeys stale-while-revalidate and stale-if-error of the answer', async () => {
+    let fail = false
+    let release: () => void = () => {}
+    let held = Promise.resolve()
+    await serve({ staleWhileRevalidate: '1h' }, (app) => {
+      app.get('/news', async (_request, response) => {
+        await held
+        if (fail) response.status(503).set('x-broken', '1').write('half')
+        else {
+          response.set('Cache-Control', 'max-age=10, stale-while-revalidate=20, stale-if-error=600')
+          response.write(`run ${runs}`)
+        }
+        response.end()
+      })
+    })
+    const hold = () => {
+      held = new Promise((resolve) => {
+        release = resolve
+      })
+    }
+    await ask('/news')
+    await pass(20, '/news')
+    hold()
+    const maker = ask('/news')
+    await until('one makes the new answer', () => runs === 2)
+    expect((await ask('/news')).body).toBe('run 1')
     release()
     expect((await maker).body).toBe('run 2')
-    expect((await other).body).toBe('run 3')
+
+    await pass(60, '/news')
+    hold()
+    const both = [ask('/news'), ask('/news')]
+    await until('one makes the new answer', () => runs === 3)
+    release()
+    expect((await Promise.all(both)).map(({ body }) => body)).toEqual(['run 3', 'run 3'])
+    expect(runs).toBe(3)
+
+    await pass(60, '/news')
+    fail = true
+    const saved = await ask('/news')
+    expect(saved).toMatchObject({ status: 200, body: 'run 3' })
+    expect(saved.headers).toMatchObject({
+      'cache-status': 'web; fwd=stale; fwd-status=503',
+      'x-before': 'kept',
+      age: expect.stringMatching(/^\d+$/),
+    })
+    expect(saved.headers['x-broken']).toBeUndefined()
+    expect((await ask('/news')).body).toBe('run 3')
+
+    await pass(600, '/news')
+    expect(await ask('/news')).toMatchObject({ status: 503, body: 'half' })
+    fail = false
+    expect((await ask('/news')).body).toBe(`run ${runs}`)
+  })
+
+  it('puts the older answer in the place of an error that the handlers threw, for everybody', async () => {
+    let fail = false
+    await serve({ ttl: '10s', staleIfError: '1h' }, (app) => {
+      app.get('/jobs', (_request, response) => {
+        response.set('x-run', String(runs))
+        if (fail) throw Object.assign(new Error('down'), { status: 500 })
+        response.json({ run: runs })
+      })
+      app.use(((_error, _request, response, _next) => {
+        response.status(500).json({ error: true })
+      }) satisfies express.ErrorRequestHandler)
+    })
+    const first = await ask('/jobs')
+    await pass(20, '/jobs')
+    fail = true
+    const answers = await Promise.all([1, 2, 3].map(() => ask('/jobs')))
+    for (const answer of answers) {
+      expect(answer).toMatchObject({ status: 200, body: '{"run":1}' })
+      expect(answer.headers).toMatchObject({ etag: first.headers.etag, 'x-run': '1' })
+    }
+    const same = await ask('/jobs', { 'if-none-match': String(first.headers.etag) })
+    expect(same).toMatchObject({ status: 304, body: '' })
+    // The server is not spared: it is asked, and found well again.
+    fail = false
+    expect((await ask('/jobs')).headers['cache-status']).toBe('web; fwd=stale; stored')
+  })
+
+  it('gives nobody an older answer that forbids it', async () => {
+    let fail = false
+    await serve({ staleWhileRevalidate: '1h', staleIfError: '1h' }, (app) => {
+      app.get('/:control', (request, response) => {
+        response.set('Cache-Control', request.params.control)
+        response.status(fail ? 502 : 200).send(`run ${runs}`)
+      })
+    })
+    for (const [control, older] of [
+      ['max-age=10', true],
+      ['max-age=10,must-revalidate', false],
+      ['max-age=10,proxy-revalidate,stale-if-error=60', false],
+      ['s-maxage=10', false],
+      ['s-maxage=10,stale-if-error=60', true],
+      ['max-age=10,stale-while-revalidate=0,stale-if-error=x', false],
+    ] as const) {
+      fail = false
+      await ask(`/${control}`)
+      await pass(20, `/${control}`)
+      fail = true
+      expect((await ask(`/${control}`)).status, control).toBe(older ? 200 : 502)
+    }
   })
 
   it('drops answers by surrogate key, and by a successful write to their path', async () => {
@@ -262,5 +360,70 @@ describe('httpCache', () => {
     expect(() => httpCache(cache, { colour: 1 } as never)).toThrow(
       expect.objectContaining({ code: 'CACHE_ERR_OPTION' }),
     )
+  })
+})
+
+describe('httpCache on Redis', () => {
+  let redisServer: StandaloneRedis
+  let redis: Redis
+  beforeAll(async () => {
+    redisServer = await startRedis()
+    redis = new Redis(redisServer.url)
+  })
+  afterAll(async () => {
+    redis?.disconnect()
+    await redisServer?.close()
+  })
+
+  it('runs the handlers once for all nodes, and one node saves another one from its failure', async () => {
+    let fail = false
+    let total = 0
+    const nodes = await Promise.all(
+      [express, express4].map(async (of) => {
+        const shared = createCache({ name: 'web', redis, sync: { maxStaleness: '1h' }, l2: patient })
+        const app: Express = of()
+        app.use(httpCache(shared, { ttl: '10s', staleIfError: '1h' }))
+        app.get('/jobs', async (_request, response) => {
+          total++
+          if (fail) response.sendStatus(503)
+          else response.set('Surrogate-Key', 'jobs').send(`run ${total}`)
+        })
+        const http = app.listen(0, '127.0.0.1')
+        await once(http, 'listening')
+        return { cache: shared, http }
+      }),
+    )
+    const on = async (node: number) => {
+      const http = nodes[node]?.http
+      if (http) server = http
+      return await ask('/jobs', { host: 'jobs.example' })
+    }
+    try {
+      const asked = [on(0), on(1), on(0), on(1)]
+      expect((await Promise.all(asked)).map(({ body }) => body)).toEqual(Array(4).fill('run 1'))
+      expect(total).toBe(1)
+      await nodes[0]?.cache.invalidateTags('jobs')
+      await until('the other node has heard', async () => (await on(1)).body === 'run 2')
+      expect((await on(0)).body).toBe('run 2')
+      vi.useFakeTimers({ toFake: ['Date'] })
+      vi.setSystemTime(Date.now() + 20_000)
+      await nodes[0]?.cache.expire('http:["jobs.example","/jobs","",[]]')
+      fail = true
+      // This node has it from Redis alone.
+      const late = createCache({ name: 'web', redis, l2: patient })
+      const app = express()
+      app.use(httpCache(late, { ttl: '10s', staleIfError: '1h' }))
+      app.get('/jobs', (_request, response) => void response.sendStatus(503))
+      const http = app.listen(0, '127.0.0.1')
+      await once(http, 'listening')
+      nodes.push({ cache: late, http })
+      expect(await on(2)).toMatchObject({ status: 200, body: 'run 2' })
+    } finally {
+      for (const { cache: shared, http } of nodes) {
+        http.close()
+        http.closeAllConnections()
+        await shared.close()
+      }
+    }
   })
 })

@@ -100,6 +100,19 @@ describe('the second tier', () => {
     expect(await caches.b.getOrSet('k', () => Promise.reject(new Error('down')))).toBe('old')
   })
 
+  it('shows a loader the value of another process that it replaces, with the grace that value has', async () => {
+    await using caches = two({ errorBackoff: 0 })
+    await caches.a.getOrSet('k', (context) => {
+      context.grace('1h')
+      return { etag: 'a' }
+    })
+    await caches.a.expire('k')
+    expect(await caches.b.getOrSet('k', () => Promise.reject(new Error('down')))).toEqual({ etag: 'a' })
+    const seen = await caches.b.getOrSet('k', ({ previous }) => [previous?.value])
+    expect(seen).toEqual([{ etag: 'a' }])
+    expect(await redis.pttl(`cays:cache:{${caches.a.name}@1:k}`)).toBeLessThanOrEqual(3_600_000)
+  })
+
   it('fetches many keys in one round trip', async () => {
     await using caches = two()
     await Promise.all(Array.from({ length: 100 }, (_, i) => caches.a.set(`k${i}`, i)))

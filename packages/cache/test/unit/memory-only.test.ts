@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { createCache } from '../../src/index.ts'
+import { createCache, type Loader } from '../../src/index.ts'
 
 beforeEach(() => {
   vi.useFakeTimers({
@@ -152,6 +152,42 @@ describe('a cache without Redis', () => {
     await cache.set('k', 'old')
     await cache.invalidate('k')
     await expect(cache.getOrSet('k', fail)).rejects.toThrow('down')
+  })
+
+  it('lets the loader choose for how long a value is served when the next load fails', async () => {
+    await using cache = createCache({ name: 'test', ttl: 1000, jitter: 0, grace: '1h', errorBackoff: 0 })
+    const fail = () => Promise.reject(new Error('down'))
+    for (const [key, own] of [
+      ['short', 500],
+      ['long', '2h'],
+    ] as const) {
+      await cache.getOrSet(key, (context) => {
+        context.grace(own)
+        return key
+      })
+    }
+    vi.advanceTimersByTime(1_499)
+    expect(await cache.getOrSet('short', fail)).toBe('short')
+    vi.advanceTimersByTime(1)
+    await expect(cache.getOrSet('short', fail)).rejects.toThrow('down')
+    vi.advanceTimersByTime(3_600_000)
+    expect(await cache.getOrSet('long', fail)).toBe('long')
+  })
+
+  it('shows the loader the value it replaces, which may go on, but never one that was invalidated', async () => {
+    await using cache = createCache({ name: 'test', ttl: 1000, jitter: 0, grace: '1h' })
+    const seen: unknown[] = []
+    const load: Loader<{ etag: string }> = ({ previous }) => {
+      seen.push(previous?.value)
+      return (previous?.value as { etag: string } | undefined) ?? { etag: 'a' }
+    }
+    const first = await cache.getOrSet('k', load)
+    vi.advanceTimersByTime(1000)
+    expect(await cache.getOrSet('k', load)).toBe(first)
+    expect(cache.peek('k')).toBe(first)
+    await cache.invalidate('k')
+    await cache.getOrSet('k', load)
+    expect(seen).toEqual([undefined, { etag: 'a' }, undefined])
   })
 
   it('serves a value within grace when the loader is slow, and keeps what it brings', async () => {

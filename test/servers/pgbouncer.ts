@@ -8,7 +8,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { superviseChild, superviseFolder } from '@cays/testkit'
 import { freePort } from '../../packages/testkit/src/ports.ts'
 import { unprivilegedAccount } from '../../packages/testkit/src/server-account.ts'
-import { findCommand } from '../../scripts/parts.mjs'
 
 /** A running PgBouncer in transaction mode, before one server. */
 export interface PgBouncer extends AsyncDisposable {
@@ -16,6 +15,7 @@ export interface PgBouncer extends AsyncDisposable {
   close(): Promise<void>
 }
 
+const PROGRAM = 'pgbouncer'
 const START_TIMEOUT = 30_000
 
 /** Starts a pooler that gives one of five server connections to each transaction. Needs `pgbouncer` of the distribution. */
@@ -40,9 +40,9 @@ ignore_startup_parameters = extra_float_digits
 `,
   )
   chmodSync(folder, 0o755)
-  const program = findCommand('pgbouncer') ?? 'missing'
-  const child = spawn(program, ['-q', configuration], {
+  const child = spawn(PROGRAM, ['-q', configuration], {
     ...unprivilegedAccount(),
+    env: { PATH: `${process.env.PATH ?? ''}:/usr/sbin:/usr/local/sbin` },
     cwd: '/',
     stdio: 'ignore',
   })

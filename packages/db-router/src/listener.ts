@@ -20,6 +20,7 @@ export interface ListenOptions {
 
 /** A subscription that has begun. */
 export interface Subscription extends AsyncDisposable {
+  /** Stops the calls; the connection is given back with the last subscription. */
   close(): Promise<void>
 }
 

@@ -1,3 +1,4 @@
+import type { RealtimeError } from './errors.ts'
 import type { PresenceStore } from './presence-store.ts'
 import type { Position } from './protocol.ts'
 
@@ -7,15 +8,23 @@ export interface HistorySpec {
   readonly ttl: number
 }
 
-/** One message on its way into a room. */
+/** Messages on their way into a room. */
 export interface Append {
+  readonly room: string
+  readonly spec: HistorySpec
   /** `"event",data` as JSON text without newlines: what every frame and every history entry holds. */
-  readonly text: string
-  /** Two appends to a room with the same key within {@link Append.window} are one. */
-  readonly key: string
-  /** How long the key is remembered, in milliseconds. */
+  readonly texts: readonly string[]
+  /** Two appends to a room with the same key, within the milliseconds it is remembered, are one. */
+  readonly key?: IdempotencyKey | undefined
+}
+
+export interface IdempotencyKey {
+  readonly name: string
   readonly window: number
 }
+
+/** The position of an append's first message, or why nothing of it was stored. */
+export type Appended = Position | RealtimeError
 
 /** The end of an earlier epoch: what a reader of it shares with the present one. */
 export interface EpochEnd {
@@ -62,8 +71,13 @@ export interface BrokerHealth {
  */
 export interface Broker {
   readonly presence: PresenceStore
-  /** Appends in order, in one step: all or none; the position of each, the first one's for a repeated key. */
-  append(room: string, spec: HistorySpec, items: readonly Append[]): Promise<readonly Position[]>
+  /** Appends to rooms of one lane may travel together. */
+  lane(room: string): number
+  /**
+   * Appends to rooms of one lane, in order; a repeated key gives the position of the first time. Each is stored
+   * at most once, however often Redis has to be asked; when the call fails, any of them may be stored.
+   */
+  append(appends: readonly Append[]): Promise<readonly Appended[]>
   send(room: string, text: string): Promise<void>
   /** Resolves when every later message will be told, so that a read after it cannot miss one. */
   subscribe(room: string): Promise<void>

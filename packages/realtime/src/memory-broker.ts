@@ -49,17 +49,27 @@ export function memoryBroker(events: BrokerEvents | undefined): Broker {
     }
   }
 
-  function appendOne(room: MemoryRoom, item: Append, now: number): { offset: number; fresh: boolean } {
-    const seen = room.keys.get(item.key)
-    if (seen && seen.until > now) return { offset: seen.offset, fresh: false }
-    const offset = ++room.top
-    room.keys.set(item.key, { offset, until: now + item.window })
-    room.texts.push(item.text)
-    return { offset, fresh: true }
+  function appendOne({ room: name, spec, key, texts }: Append): Position {
+    const room = roomOf(name, spec)
+    const now = Date.now()
+    const seen = key && room.keys.get(key.name)
+    if (seen && seen.until > now) return { epoch: room.epoch, offset: seen.offset }
+    const offset = room.top + 1
+    if (key) room.keys.set(key.name, { offset, until: now + key.window })
+    room.top += texts.length
+    room.texts.push(...texts)
+    tell(name, room, spec, offset, texts)
+    return { epoch: room.epoch, offset }
   }
 
   // What was appended from `first` on: trims what is too old, tells what is new.
-  function tell(name: string, room: MemoryRoom, spec: HistorySpec, first: number, texts: string[]): void {
+  function tell(
+    name: string,
+    room: MemoryRoom,
+    spec: HistorySpec,
+    first: number,
+    texts: readonly string[],
+  ): void {
     room.texts.splice(0, Math.max(0, room.texts.length - spec.size))
     room.touched = Date.now()
     if (texts.length === 0) return
@@ -74,22 +84,11 @@ export function memoryBroker(events: BrokerEvents | undefined): Broker {
       const first = room.top + 1
       room.top += texts.length
       room.texts.push(...texts)
-      tell(name, room, spec, first, [...texts])
+      tell(name, room, spec, first, texts)
       return { epoch: room.epoch, offset: room.top }
     }),
-    async append(name, spec, items): Promise<readonly Position[]> {
-      const room = roomOf(name, spec)
-      const now = Date.now()
-      const first = room.top + 1
-      const fresh: string[] = []
-      const positions = items.map((item) => {
-        const appended = appendOne(room, item, now)
-        if (appended.fresh) fresh.push(item.text)
-        return { epoch: room.epoch, offset: appended.offset }
-      })
-      tell(name, room, spec, first, fresh)
-      return positions
-    },
+    lane: () => 0,
+    append: async (appends) => appends.map(appendOne),
     async send(name, text) {
       queueMicrotask(() => {
         if (subscribed.has(name)) events?.ephemeral(name, text)

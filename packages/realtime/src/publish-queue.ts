@@ -1,6 +1,5 @@
-import { randomBytes } from 'node:crypto'
 import { raceAbort } from '@cays/core/abort'
-import type { Append, Broker, HistorySpec } from './broker.ts'
+import type { Append, Appended, Broker } from './broker.ts'
 import { RealtimeError } from './errors.ts'
 import type { Position } from './protocol.ts'
 
@@ -9,30 +8,34 @@ export interface PublishQueueOptions {
   readonly capacity: number
 }
 
+/** A message on its way. */
+export interface Message extends Pick<Append, 'room' | 'spec' | 'key'> {
+  readonly text: string
+}
+
 interface Waiting {
-  readonly item: Append
+  readonly message: Message
   readonly resolve: (position: Position) => void
   readonly reject: (error: unknown) => void
 }
 
-interface Lane {
+/** Messages that are one append. */
+interface Group {
+  readonly append: Append & { readonly texts: string[] }
   readonly waiting: Waiting[]
-  running: boolean
 }
 
 const MAX_BATCH = 100
 
 /**
- * Publishes of this process, in order per room: one call to the broker is under way per room, and what
+ * Publishes of this process, in order per room: one call to the broker is under way per lane, and what
  * comes meanwhile travels in the next one. Under load batches form by themselves; a lone publish waits for
  * nothing.
  */
 export class PublishQueue {
   readonly #broker: Broker
   readonly #options: PublishQueueOptions
-  readonly #lanes = new Map<string, Lane>()
-  readonly #origin = randomBytes(9).toString('base64url')
-  #sequence = 0
+  readonly #lanes = new Map<number, Waiting[]>()
   #size = 0
 
   constructor(broker: Broker, options: PublishQueueOptions) {
@@ -40,12 +43,7 @@ export class PublishQueue {
     this.#options = options
   }
 
-  /** A key no other publish of any process has. */
-  uniqueKey(): string {
-    return `${this.#origin}${(this.#sequence++).toString(36)}`
-  }
-
-  publish(room: string, spec: HistorySpec, item: Append, signal?: AbortSignal): Promise<Position> {
+  publish(message: Message, signal?: AbortSignal): Promise<Position> {
     if (signal?.aborted) return Promise.reject(signal.reason)
     if (this.#size >= this.#options.capacity) {
       return Promise.reject(
@@ -54,39 +52,59 @@ export class PublishQueue {
     }
     this.#size++
     const position = new Promise<Position>((resolve, reject) => {
-      let lane = this.#lanes.get(room)
-      if (!lane) {
-        lane = { waiting: [], running: false }
-        this.#lanes.set(room, lane)
-      }
-      lane.waiting.push({ item, resolve, reject })
-      if (!lane.running) void this.#run(room, spec, lane)
+      const number = this.#broker.lane(message.room)
+      const lane = this.#lanes.get(number)
+      if (lane) lane.push({ message, resolve, reject })
+      else void this.#run(number, [{ message, resolve, reject }])
     })
     return raceAbort(position, signal)
   }
 
-  async #run(room: string, spec: HistorySpec, lane: Lane): Promise<void> {
-    lane.running = true
+  async #run(number: number, lane: Waiting[]): Promise<void> {
+    this.#lanes.set(number, lane)
     // Publishes of the same turn of the event loop travel together.
     await Promise.resolve()
-    while (lane.waiting.length > 0) {
-      const batch = lane.waiting.splice(0, MAX_BATCH)
-      try {
-        const positions = await this.#broker.append(
-          room,
-          spec,
-          batch.map(({ item }) => item),
-        )
-        for (const [index, { resolve, reject }] of batch.entries()) {
-          const position = positions[index]
-          if (position) resolve(position)
-          else reject(new RealtimeError('REALTIME_ERR_UNAVAILABLE', 'Redis answered with too little'))
-        }
-      } catch (error) {
-        for (const { reject } of batch) reject(error)
-      }
+    while (lane.length > 0) {
+      const batch = lane.splice(0, MAX_BATCH)
+      await this.#store(grouped(batch))
       this.#size -= batch.length
     }
-    this.#lanes.delete(room)
+    this.#lanes.delete(number)
+  }
+
+  async #store(groups: readonly Group[]): Promise<void> {
+    try {
+      const appended = await this.#broker.append(groups.map(({ append }) => append))
+      for (const [at, { waiting }] of groups.entries()) settle(waiting, appended[at])
+    } catch (error) {
+      for (const { waiting } of groups) for (const { reject } of waiting) reject(error)
+    }
+  }
+}
+
+/** Neighbours in a room become one append; a message with a key of its own stays alone, to be told apart. */
+function grouped(batch: readonly Waiting[]): readonly Group[] {
+  const groups: Group[] = []
+  const newest = new Map<string, Group>()
+  for (const waiting of batch) {
+    const { room, spec, text, key } = waiting.message
+    const group = newest.get(room)
+    if (group && !group.append.key && !key) {
+      group.append.texts.push(text)
+      group.waiting.push(waiting)
+    } else {
+      const opened = { append: { room, spec, texts: [text], key }, waiting: [waiting] }
+      groups.push(opened)
+      newest.set(room, opened)
+    }
+  }
+  return groups
+}
+
+function settle(waiting: readonly Waiting[], appended: Appended | undefined): void {
+  for (const [at, { resolve, reject }] of waiting.entries()) {
+    if (!appended) reject(new RealtimeError('REALTIME_ERR_UNAVAILABLE', 'Redis answered with too little'))
+    else if (appended instanceof RealtimeError) reject(appended)
+    else resolve({ epoch: appended.epoch, offset: appended.offset + at })
   }
 }

@@ -1,7 +1,16 @@
-import type { Append, Broker, BrokerEvents, BrokerHealth, EpochEnd, HistorySpec, Slice } from './broker.ts'
+import { randomBytes } from 'node:crypto'
+import type {
+  Append,
+  Appended,
+  Broker,
+  BrokerEvents,
+  BrokerHealth,
+  EpochEnd,
+  HistorySpec,
+  Slice,
+} from './broker.ts'
 import { ClusterSubscriber } from './cluster-subscriber.ts'
 import { newEpoch, newSecret } from './new-epoch.ts'
-import type { Position } from './protocol.ts'
 import { failureOf, type RedisClient } from './redis-client.ts'
 import { RedisCommands, refused, unavailable } from './redis-commands.ts'
 import { keySpace } from './redis-keys.ts'
@@ -21,6 +30,8 @@ export interface RedisBrokerOptions {
 }
 
 const EPHEMERAL = '-\n'
+// A call of one lane is prepared while the server works on another's.
+const LANES = 4
 
 /** The rooms of all nodes that share a Redis and a prefix. */
 export function redisBroker(options: RedisBrokerOptions): Broker {
@@ -33,6 +44,9 @@ class RedisBroker implements Broker {
   readonly #commands: RedisCommands
   readonly #subscriber: RedisSubscriber | ClusterSubscriber | undefined
   readonly #publishCommand: 'PUBLISH' | 'SPUBLISH'
+  // Together they name a call that no other process makes.
+  readonly #origin = randomBytes(9).toString('base64url')
+  #calls = 0
 
   constructor(options: RedisBrokerOptions) {
     const { redis, heartbeat, timeout, events } = options
@@ -59,19 +73,29 @@ class RedisBroker implements Broker {
     }
   }
 
-  async append(room: string, spec: HistorySpec, items: readonly Append[]): Promise<readonly Position[]> {
-    const keys = this.#space.keys(room)
-    const names = [keys.meta, keys.stream, ...items.map((item) => keys.idempotency(item.key))]
-    const messages = items.flatMap((item) => [item.text, item.window])
-    const reply = await this.#commands.runGuarded(appendScript, keys, names, () => [
-      keys.channel,
+  lane(room: string): number {
+    const partition = this.#space.partition(room)
+    return this.#publishCommand === 'PUBLISH' ? partition % LANES : partition
+  }
+
+  async append(appends: readonly Append[]): Promise<readonly Appended[]> {
+    const [first] = appends
+    if (!first) return []
+    const lane = this.#space.keys(first.room)
+    const call = lane.call(`${this.#origin}${(this.#calls++).toString(36)}`)
+    const names = [call]
+    const args: (string | number)[] = []
+    for (const { room, spec, texts, key } of appends) {
+      const keys = this.#space.keys(room)
+      names.push(keys.meta, keys.stream, key ? keys.idempotency(key.name) : call)
+      args.push(keys.channel, spec.size, spec.ttl, key?.window ?? 0, texts.join('\n'))
+    }
+    const reply = await this.#commands.runGuarded(appendScript, lane, names, () => [
       this.#publishCommand,
-      spec.size,
-      spec.ttl,
       newEpoch(),
-      ...messages,
+      ...args,
     ])
-    return positionsOf(reply)
+    return String(reply).split('\n').map(appendedOf)
   }
 
   async send(room: string, text: string): Promise<void> {
@@ -140,13 +164,10 @@ class RedisBroker implements Broker {
   }
 }
 
-function positionsOf(reply: unknown): readonly Position[] {
-  const [epoch, ...offsets] = reply as readonly [string, ...(number | string)[]]
-  return offsets.map((offset) => {
-    if (typeof offset === 'number') return { epoch, offset }
-    const colon = offset.lastIndexOf(':')
-    return { epoch: offset.slice(0, colon), offset: Number(offset.slice(colon + 1)) }
-  })
+function appendedOf(line: string): Appended {
+  if (line.startsWith('!')) return refused(new Error(line.slice(1)))
+  const colon = line.lastIndexOf(':')
+  return { epoch: line.slice(0, colon), offset: Number(line.slice(colon + 1)) }
 }
 
 function sliceOf(reply: unknown): Slice {

@@ -16,12 +16,16 @@ export interface RoomKeys {
   readonly tag: string
   /** Key that remembers an idempotency key. */
   idempotency(key: string): string
+  /** Key that remembers the answer to a call. */
+  call(name: string): string
 }
 
 /** Names the keys of rooms, and finds the room of a channel. */
 export interface KeySpace {
   keys(room: string): RoomKeys
   roomOf(channel: string): string | undefined
+  /** 0 to 127; rooms of one partition share a slot. */
+  partition(room: string): number
   /** The leases of all nodes. */
   readonly leases: string
   /** What all nodes share. */
@@ -51,9 +55,11 @@ export function keySpace(prefix: string): KeySpace {
         channel: `${at}:c:${room}`,
         members: `${at}:p:${room}`,
         nodeRooms: (node) => `${at}:l:${node}`,
+        call: (name) => `${at}:a:${name}`,
         idempotency: (key) => `${at}:i:${room}:${key}`,
       }
     },
+    partition: partitionOf,
     roomOf: (channel) => channelOf.exec(channel)?.[1],
   }
 }

@@ -79,11 +79,11 @@ export class RedisPresence implements PresenceStore {
     const keys = this.#space.keys(room)
     const names = [keys.meta, keys.stream, keys.members, keys.nodeRooms(node)]
     await this.#commands.runGuarded(presenceScript, keys, names, () => [
-      keys.channel,
       this.#publishCommand,
+      newEpoch(),
+      keys.channel,
       spec.size,
       spec.ttl,
-      newEpoch(),
       node,
       room,
       last ? '1' : '0',

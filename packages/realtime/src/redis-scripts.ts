@@ -1,10 +1,11 @@
 import { type RedisScript, redisScript } from '@cays/core/redis-script'
 
 // Meta hash of a room: e = epoch, o = offset of the newest message, r = run id of the server that took the
-// last append, p = earlier epochs with the offset they end at, newest last, as "epoch:top,epoch:top".
+// last append, p = earlier epochs with the offset they end at, newest last, as "epoch:top,epoch:top",
+// t = when the history ends if nothing is appended, in milliseconds.
 
 /**
- * Appends a batch to a room: dedupe, epoch, offset, history and publish in one step.
+ * Appends to rooms: dedupe, epoch, offsets, history and publish in one step.
  *
  * Invariants:
  * 1. An offset is used once per epoch. A server that restarted or took over may have lost acknowledged
@@ -14,63 +15,91 @@ import { type RedisScript, redisScript } from '@cays/core/redis-script'
  *    restart, finds no script and does nothing. `ARGV[1] == '1'` makes the first run of a text prove that
  *    the id is this server's own.
  * 3. Epochs share the numbering: the new one begins after the old one's surviving top, and remembers it.
+ * 4. A call remembers its answer for longer than it may be repeated, and a repeated one does nothing else. So
+ *    what is remembered grows with calls, not with messages.
+ * 5. An append that Redis refuses does not stop the others of the call.
  *
- * KEYS: meta, stream, one key per message for its idempotency key.
- * ARGV: verify, channel, publish command, size, ttl, epoch to open if need be, then per message text, window.
- * Returns the epoch and each message's offset, or "epoch:offset" for a repeated key.
+ * KEYS: key of the call, then per append meta, stream, and its idempotency key or, when it has none, the call's.
+ * ARGV: verify, publish command, epoch to open if need be, then per append channel, size, ttl, window, texts
+ * joined by newlines. Returns a line per append: "epoch:offset" of its first message, or "!" and the error.
  */
 export function appendScript(runId: string): RedisScript {
   return redisScript(`${opening(runId)}
-for i = 7, #ARGV, 2 do
-  local key = KEYS[(i - 1) / 2]
-  if redis.call('SET', key, epoch .. ':' .. (top + 1), 'PX', ARGV[i + 1], 'NX') then
-    store(ARGV[i])
-    reply[#reply + 1] = top
-  else
-    reply[#reply + 1] = redis.call('GET', key)
+local told = redis.call('GET', KEYS[1])
+if told then return told end
+local function append(i)
+  local meta, stream, key = KEYS[3 * i - 1], KEYS[3 * i], KEYS[3 * i + 1]
+  local at = 5 * i - 1
+  local keyed = key ~= KEYS[1]
+  local known = keyed and redis.call('GET', key)
+  if known then return known end
+  local epoch, top, ends = open(meta, stream)
+  local first, texts = top + 1, ARGV[at + 4]
+  local position = epoch .. ':' .. first
+  for text in string.gmatch(texts, '[^\\n]+') do
+    top = top + 1
+    if add(stream, ARGV[at + 1], top, text) then ends = 0 end
   end
+  settle(meta, stream, top, ARGV[at + 2], ends)
+  if keyed then redis.call('SET', key, position, 'PX', ARGV[at + 3]) end
+  redis.call(ARGV[2], ARGV[at], epoch .. ' ' .. first .. '\\n' .. texts)
+  return position
 end
-${CLOSING}`)
+local lines = {}
+for i = 1, (#KEYS - 1) / 3 do
+  local stored, line = pcall(append, i)
+  lines[i] = stored and line or '!' .. (type(line) == 'table' and line.err or line)
+end
+told = table.concat(lines, '\\n')
+redis.call('SET', KEYS[1], told, 'PX', 30000)
+return told`)
 }
 
-// What every script that writes into a room begins with: the proof, the epoch, and `store(text)`.
-// KEYS[1..2]: meta, stream. ARGV[1..6] as documented at appendScript.
+// What every script that writes into rooms begins with: the proof, `open`, which gives a room's epoch, top and
+// the end of its history's life, `add`, which stores a message and tells whether the history was not there, and
+// `settle`, which writes the top and prolongs the lives of the keys when an eighth of them is over.
+// ARGV[1..3] as documented at appendScript.
 function opening(runId: string): string {
-  return `local run = '${runId}'
+  return `local run, now = '${runId}', nil
 if ARGV[1] == '1' and run ~= '' and not string.find(redis.call('INFO', 'server'), 'run_id:' .. run, 1, true) then
   return redis.error_reply('RUNID mismatch')
 end
-local meta, stream, size, ttl = KEYS[1], KEYS[2], ARGV[4], tonumber(ARGV[5])
-local m = redis.call('HMGET', meta, 'e', 'o', 'r', 'p')
-local epoch, top = m[1], tonumber(m[2])
-if not epoch then
-  redis.call('DEL', stream)
-  epoch, top = ARGV[6], 0
-  redis.call('HSET', meta, 'e', epoch, 'r', run)
-elseif run ~= '' and m[3] ~= run then
-  local ends = {}
-  for one in string.gmatch(m[4] or '', '[^,]+') do ends[#ends + 1] = one end
-  ends[#ends + 1] = epoch .. ':' .. top
-  while #ends > 8 do table.remove(ends, 1) end
-  epoch = ARGV[6]
-  redis.call('HSET', meta, 'e', epoch, 'r', run, 'p', table.concat(ends, ','))
+local function open(meta, stream)
+  local m = redis.call('HMGET', meta, 'e', 'o', 'r', 'p', 't')
+  local epoch, top = m[1], tonumber(m[2])
+  if not epoch then
+    redis.call('DEL', stream)
+    redis.call('HSET', meta, 'e', ARGV[3], 'r', run)
+    return ARGV[3], 0, 0
+  end
+  local ends = tonumber(m[5] or 0)
+  if run == '' or m[3] == run then return epoch, top, ends end
+  local epochs = {}
+  for one in string.gmatch(m[4] or '', '[^,]+') do epochs[#epochs + 1] = one end
+  epochs[#epochs + 1] = epoch .. ':' .. top
+  while #epochs > 8 do table.remove(epochs, 1) end
+  redis.call('HSET', meta, 'e', ARGV[3], 'r', run, 'p', table.concat(epochs, ','))
+  return ARGV[3], top, ends
 end
-local first, texts, reply = top + 1, {}, { epoch }
-local function store(text)
-  top = top + 1
-  redis.call('XADD', stream, 'MAXLEN', size, top .. '-0', 'd', text)
-  texts[#texts + 1] = text
+local function add(stream, size, offset, text)
+  local id = offset .. '-0'
+  if redis.call('XADD', stream, 'NOMKSTREAM', 'MAXLEN', '~', size, id, 'd', text) then return false end
+  redis.call('XADD', stream, id, 'd', text)
+  return true
+end
+local function settle(meta, stream, top, ttl, ends)
+  if not now then
+    local time = redis.call('TIME')
+    now = time[1] * 1000 + math.floor(time[2] / 1000)
+  end
+  ttl = tonumber(ttl)
+  local life = ttl + math.ceil(ttl / 8)
+  if ends - now >= ttl and ends - now <= life then return redis.call('HSET', meta, 'o', top) end
+  redis.call('HSET', meta, 'o', top, 't', now + life)
+  redis.call('PEXPIRE', stream, life)
+  redis.call('PEXPIRE', meta, math.max(86400000, 2 * life))
 end`
 }
-
-// Ends such a script: the position, the lives of the keys, and the news to all nodes.
-const CLOSING = `redis.call('HSET', meta, 'o', top)
-redis.call('PEXPIRE', stream, ttl)
-redis.call('PEXPIRE', meta, math.max(86400000, 2 * ttl))
-if #texts > 0 then
-  redis.call(ARGV[3], ARGV[2], epoch .. ' ' .. first .. '\\n' .. table.concat(texts, '\\n'))
-end
-return reply`
 
 /**
  * Changes who is in a room, and tells it as messages of the presence room: `join`, `update`, `leave`.
@@ -81,13 +110,20 @@ return reply`
  * 2. Every change may be repeated: what is so already changes nothing and tells nothing.
  * 3. The set of a node names all rooms it has members in, so that any node can clean up after it.
  *
- * KEYS: meta, stream, members, rooms of the node. ARGV: as above up to epoch, then node, room, '1' when the node
- * has nobody left there, then per change kind, user and data (both JSON). Kinds: e enter or update; a assert
+ * KEYS: meta, stream, members, rooms of the node. ARGV: as above up to epoch, then channel, size, ttl, node, room,
+ * '1' when the node has nobody left there, then per change kind, user and data (both JSON). Kinds: e enter or update; a assert
  * anew, which leaves the data of a present member alone; l leave; x all of the node's members leave.
  */
 export function presenceScript(runId: string): RedisScript {
   return redisScript(`${opening(runId)}
-local members, list, node = KEYS[3], KEYS[4], ARGV[7]
+local meta, stream, members, list, node = KEYS[1], KEYS[2], KEYS[3], KEYS[4], ARGV[7]
+local epoch, top, ends = open(meta, stream)
+local first, texts = top + 1, {}
+local function store(text)
+  top = top + 1
+  if add(stream, ARGV[5], top, text) then ends = 0 end
+  texts[#texts + 1] = text
+end
 local function leave(user, value)
   local at = string.find(value, '\\n', 1, true)
   local others, found = {}, false
@@ -136,7 +172,10 @@ for i = 10, #ARGV, 3 do
   end
 end
 if ARGV[9] == '1' then redis.call('SREM', list, ARGV[8]) end
-${CLOSING}`)
+settle(meta, stream, top, ARGV[6], ends)
+if #texts > 0 then
+  redis.call(ARGV[2], ARGV[4], epoch .. ' ' .. first .. '\\n' .. table.concat(texts, '\\n'))
+end`)
 }
 
 /**

@@ -41,8 +41,6 @@ export type ParamsArgument<Pattern extends string> = string extends Pattern
     ? [params?: RoomParams<Pattern>]
     : [params: RoomParams<Pattern>]
 
-/** How long an automatic key is remembered: longer than a publish may be retried. */
-const RETRY_WINDOW = 30_000
 const MAX_KEY = 256
 
 export class RoomPublisher {
@@ -80,11 +78,12 @@ export class RoomPublisher {
       await this.#broker.send(address.key, encoded.text)
       return { epoch: '', offset: 0 }
     }
-    const item =
+    const { key: room, spec } = address
+    const key =
       idempotencyKey === undefined
-        ? { text: encoded.text, key: this.#queue.uniqueKey(), window: RETRY_WINDOW }
-        : { text: encoded.text, key: `k:${idempotencyKey}`, window: this.#base.idempotencyWindow }
-    return await this.#queue.publish(address.key, address.spec, item, signal)
+        ? undefined
+        : { name: `k:${idempotencyKey}`, window: this.#base.idempotencyWindow }
+    return await this.#queue.publish({ room, spec, text: encoded.text, key }, signal)
   }
 
   async position(address: RoomAddress): Promise<Position> {

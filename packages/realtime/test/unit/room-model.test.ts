@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Append, Broker, EpochEnd, HistorySpec } from '../../src/broker.ts'
+import type { Broker, EpochEnd, HistorySpec } from '../../src/broker.ts'
 import { memoryPresence } from '../../src/memory-presence.ts'
 import { type Member, NodeRoom, type Subscription } from '../../src/node-room.ts'
 import type { Position } from '../../src/protocol.ts'
@@ -41,9 +41,8 @@ class ModelBroker implements Broker {
     this.epoch = `e${++this.#epochs}`
   }
 
-  async append(_room: string, _spec: HistorySpec, _items: readonly Append[]): Promise<readonly Position[]> {
-    return []
-  }
+  lane = () => 0
+  append = async () => []
   async send(): Promise<void> {}
   async subscribe(): Promise<void> {}
   async unsubscribe(): Promise<void> {}

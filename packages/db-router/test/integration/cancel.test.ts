@@ -87,7 +87,7 @@ test('aborting a statement of a checked-out client leaves the client usable', as
   client.release()
 })
 
-test('a cancelled statement never takes another one with it', async () => {
+test('a cancelled statement never takes another one with it', { timeout: 60_000 + CANCELS * 6 }, async () => {
   let hit = 0
   let cancelled = 0
   const seed = Math.floor(Math.random() * 2 ** 31)

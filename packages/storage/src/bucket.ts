@@ -9,7 +9,8 @@ import { StorageError, StorageUsageError } from './errors.ts'
 import type { GrantPermission, TemporaryCredentials } from './grant.ts'
 import { checkKey, checkOwnKey, checkPrefix } from './key.ts'
 import { MiB } from './part-plan.ts'
-import type { ByteRange, Capabilities, ObjectHead, ObjectInfo, Provider } from './provider.ts'
+import { encodePath } from './presign.ts'
+import type { ByteRange, Capabilities, Needs, ObjectHead, ObjectInfo, Provider } from './provider.ts'
 import { type PutResult, put } from './put.ts'
 import { resumedBody } from './resumed-body.ts'
 import type { Source } from './source.ts'
@@ -22,7 +23,7 @@ export interface Call {
 }
 
 /** What is kept beside the bytes, and when to write at all. */
-export interface PutOptions extends Call {
+export interface PutOptions<Can extends Capabilities = Capabilities> extends Call {
   /** Bytes of a stream, when known: checked, and saves memory and requests. */
   readonly size?: number | undefined
   /** @default 'application/octet-stream' */
@@ -34,9 +35,9 @@ export interface PutOptions extends Call {
   /** Lower-case names; at most 2 KiB in all. */
   readonly metadata?: Readonly<Record<string, string>> | undefined
   /** Write only when nothing has this key yet. */
-  readonly ifNoneMatch?: '*' | undefined
+  readonly ifNoneMatch?: Needs<Can, 'conditionalPut', '*'> | undefined
   /** Write only over the object with this ETag. */
-  readonly ifMatch?: string | undefined
+  readonly ifMatch?: Needs<Can, 'conditionalPut', string> | undefined
   /** Parts of a large object under way at once. @default 4 */
   readonly concurrency?: number | undefined
   /** How long the source may give nothing before it counts as failed: it holds memory meanwhile. @default '30s' */
@@ -101,9 +102,9 @@ export interface DeleteOutcome {
 }
 
 /** When to copy. */
-export interface CopyOptions extends Call {
+export interface CopyOptions<Can extends Capabilities = Capabilities> extends Call {
   /** Copy only while the source has this ETag. */
-  readonly ifMatch?: string | undefined
+  readonly ifMatch?: Needs<Can, 'conditionalCopy', string> | undefined
 }
 
 interface SignOptions {
@@ -152,21 +153,24 @@ const MAX_EXPIRY = 7 * 86_400_000
 const METADATA_BYTES = 2_048
 const HEADER_VALUE = /^[\x20-\x7e]{1,1024}$/
 
-/** The objects of one bucket. */
-export class Bucket {
+/**
+ * The objects of one bucket. What its provider lacks is refused by the compiler where the bucket comes straight from
+ * `createStorage`, and by the call, before any I/O, everywhere else.
+ */
+export class Bucket<Can extends Capabilities = Capabilities> {
   readonly name: string
-  readonly capabilities: Capabilities
+  readonly capabilities: Can
+  /** @internal The storage's name in telemetry. */
+  readonly instance: string
   readonly #provider: Provider
   readonly #budget: ByteBudget
   readonly #lifecycle: Lifecycle
 
-  readonly #instance: string
-
   /** @internal */
   constructor(instance: string, name: string, provider: Provider, budget: ByteBudget, lifecycle: Lifecycle) {
-    this.#instance = instance
+    this.instance = instance
     this.name = name
-    this.capabilities = provider.capabilities
+    this.capabilities = provider.capabilities as Can
     this.#provider = provider
     this.#budget = budget
     this.#lifecycle = lifecycle
@@ -176,7 +180,7 @@ export class Bucket {
    * Writes an object. It appears whole or not at all, and resolves only when the provider has confirmed it.
    * Memory comes out of the storage's budget: a `put` waits for its turn before it reads from the source.
    */
-  put(key: string, source: Source, options: PutOptions = {}): Promise<PutResult> {
+  put(key: string, source: Source, options: PutOptions<Can> = {}): Promise<PutResult> {
     const read = reader('put')
     read.known(options, [
       'size',
@@ -333,7 +337,7 @@ export class Bucket {
   }
 
   /** Copies inside the bucket without the bytes passing through this process; above 5 GiB in parts. */
-  copy(from: string, to: string, options: CopyOptions = {}): Promise<{ readonly etag: string }> {
+  copy(from: string, to: string, options: CopyOptions<Can> = {}): Promise<{ readonly etag: string }> {
     reader('copy').known(options, ['ifMatch', 'signal'])
     if (options.ifMatch !== undefined && !this.capabilities.conditionalCopy) {
       throw new StorageUsageError(
@@ -349,9 +353,9 @@ export class Bucket {
   }
 
   /** A URL that reads the object until it expires; synchronous, without asking the provider. */
-  signedUrl(key: string, options?: SignGetOptions): string
+  signedUrl(key: Needs<Can, 'signedUrls', string>, options?: SignGetOptions): string
   /** A URL that writes exactly what was signed, and the headers that must go with it. */
-  signedUrl(key: string, options: SignPutOptions): SignedPut
+  signedUrl(key: Needs<Can, 'signedUrls', string>, options: SignPutOptions): SignedPut
   signedUrl(key: string, options: SignGetOptions | SignPutOptions = {}): string | SignedPut {
     if (!this.capabilities.signedUrls) {
       throw new StorageUsageError('STORAGE_ERR_UNSUPPORTED', 'signedUrl: this provider has no URLs')
@@ -399,10 +403,22 @@ export class Bucket {
   }
 
   /**
+   * The URL under which everybody can read the object, of a bucket with `publicBaseUrl`: for pages and mails. It does
+   * not end, and whoever has it keeps what a cache holds. Synchronous, without asking whether there is such an object.
+   */
+  publicUrl(key: Needs<Can, 'publicUrls', string>): string {
+    const { publicBaseUrl } = this.#provider
+    if (publicBaseUrl === undefined) {
+      throw new StorageUsageError('STORAGE_ERR_UNSUPPORTED', 'publicUrl: the bucket has no publicBaseUrl')
+    }
+    return `${publicBaseUrl}/${encodePath(checkOwnKey(key))}`
+  }
+
+  /**
    * Temporary credentials of R2 for what lies under one prefix, for a worker, a job or a partner with an S3 client of
    * their own. Made on this machine: no request, and no way to take them back before they end. Synchronous.
    */
-  grant(options: GrantOptions): TemporaryCredentials {
+  grant(options: Needs<Can, 'grants', GrantOptions>): TemporaryCredentials {
     const read = reader('grant')
     read.known(options, ['prefix', 'permission', 'expiresIn'])
     const prefix = checkPrefix(read.string('prefix', read.required('prefix', options.prefix), '', /./))
@@ -419,7 +435,7 @@ export class Bucket {
   }
 
   #run<T>(operation: StorageOperation, work: () => Promise<T>): Promise<T> {
-    return this.#lifecycle.run(() => traced(operation, this.#instance, { 'cays.bucket': this.name }, work))
+    return this.#lifecycle.run(() => traced(operation, this.instance, { 'cays.bucket': this.name }, work))
   }
 
   #stored(head: ObjectHead, source: AsyncGenerator<Uint8Array>, range: ByteRange | undefined): StoredObject {

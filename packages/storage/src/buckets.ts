@@ -1,12 +1,15 @@
 import type { Duration } from '@cays/core/duration'
 import { OptionReader } from '@cays/core/options'
 import { StorageUsageError } from './errors.ts'
+import { PART_SIZE } from './part-plan.ts'
 import type { Credentials } from './presign.ts'
-import type { Capabilities, Provider } from './provider.ts'
+import type { Capabilities, Given, Provider } from './provider.ts'
 import { s3Provider } from './s3-provider.ts'
 
 /** A bucket as it is named in `createStorage`; opens its provider when the storage is created. */
-export interface BucketSource {
+export interface BucketSource<Can extends Capabilities = Capabilities> {
+  /** What its provider can do. */
+  readonly capabilities: Can
   /** @internal */
   open(): Provider
 }
@@ -20,7 +23,9 @@ export interface S3Options {
   /** @default 'auto' */
   readonly region?: string
   /** What this server can do, where it differs from Amazon's. */
-  readonly capabilities?: Partial<Capabilities>
+  readonly capabilities?: ServerCapabilities
+  /** Where everybody can read this bucket, e.g. `https://cdn.example.com`. @default none: the bucket is private */
+  readonly publicBaseUrl?: string | undefined
   /** How long one request may stand still before it is tried again. @default '10s' */
   readonly timeout?: Duration
   /** Tries of one request in all. @default 3 */
@@ -36,9 +41,12 @@ export interface R2Options extends Omit<S3Options, 'endpoint' | 'region' | 'capa
   readonly endpoint?: string
 }
 
+/** What may differ between servers that speak S3. */
+export type ServerCapabilities = Partial<Omit<Capabilities, 'publicUrls' | 'grants'>>
+
 const GiB = 2 ** 30
 
-const S3_CAPABILITIES: Capabilities = {
+const S3_CAPABILITIES = {
   signedUrls: true,
   conditionalPut: true,
   conditionalMultipart: true,
@@ -48,19 +56,33 @@ const S3_CAPABILITIES: Capabilities = {
   maxObjectBytes: 5_120 * GiB,
   maxCopyBytes: 5 * GiB,
   equalParts: false,
-}
+} as const
 
 /** Cloudflare's documentation of R2's S3 API; the table in the README is this one. */
-const R2_CAPABILITIES: Capabilities = {
+const R2_CAPABILITIES = {
   ...S3_CAPABILITIES,
   conditionalMultipart: false,
   grants: true,
   maxObjectBytes: 4_995 * GiB,
   equalParts: true,
-}
+} as const
+
+/** R2, as the compiler knows it. */
+export type R2Capabilities<PublicUrls extends boolean = boolean> = Capabilities &
+  typeof R2_CAPABILITIES & { readonly publicUrls: PublicUrls }
+
+/** Amazon S3, or what else `capabilities` make of it, as the compiler knows it. */
+export type S3Capabilities<
+  Server extends ServerCapabilities = ServerCapabilities,
+  PublicUrls extends boolean = boolean,
+> = Capabilities &
+  Omit<typeof S3_CAPABILITIES, keyof Server> &
+  Required<Server> & { readonly publicUrls: PublicUrls }
 
 /** A bucket of Cloudflare R2. */
-export function r2(options: R2Options): BucketSource {
+export function r2<const Url extends string | undefined = undefined>(
+  options: R2Options & { readonly publicBaseUrl?: Url },
+): BucketSource<R2Capabilities<Given<Url>>> {
   const read = reader('r2')
   read.known(options, [
     'accountId',
@@ -68,6 +90,7 @@ export function r2(options: R2Options): BucketSource {
     'bucket',
     'credentials',
     'endpoint',
+    'publicBaseUrl',
     'timeout',
     'attempts',
   ])
@@ -75,32 +98,62 @@ export function r2(options: R2Options): BucketSource {
   read.string('accountId', read.required('accountId', accountId), '', /^[\w-]{1,64}$/)
   if (jurisdiction !== undefined) read.oneOf('jurisdiction', jurisdiction, 'eu', ['eu', 'fedramp'])
   const host = `${accountId}.${jurisdiction ? `${jurisdiction}.` : ''}r2.cloudflarestorage.com`
-  return source(
-    'r2',
-    { ...rest, endpoint: endpoint ?? `https://${host}`, region: 'auto' },
-    R2_CAPABILITIES,
-    accountId,
-  )
+  const settings = { ...rest, endpoint: endpoint ?? `https://${host}`, region: 'auto' }
+  return source('r2', settings, R2_CAPABILITIES, accountId) as BucketSource<R2Capabilities<Given<Url>>>
 }
 
 /** A bucket of any server that speaks S3. */
-export function s3(options: S3Options): BucketSource {
-  reader('s3').known(options, [
+export function s3<
+  const Server extends ServerCapabilities = Record<never, never>,
+  const Url extends string | undefined = undefined,
+>(
+  options: S3Options & { readonly capabilities?: Server; readonly publicBaseUrl?: Url },
+): BucketSource<S3Capabilities<Server, Given<Url>>> {
+  const read = reader('s3')
+  read.known(options, [
     'bucket',
     'credentials',
     'endpoint',
     'region',
     'capabilities',
+    'publicBaseUrl',
     'timeout',
     'attempts',
   ])
-  return source('s3', options, { ...S3_CAPABILITIES, ...options.capabilities, grants: false })
+  const capabilities = { ...S3_CAPABILITIES, ...serverCapabilities(read, options.capabilities) }
+  return source('s3', options, capabilities) as BucketSource<S3Capabilities<Server, Given<Url>>>
+}
+
+function serverCapabilities(
+  read: OptionReader,
+  given: ServerCapabilities | undefined,
+): ServerCapabilities | undefined {
+  if (given === undefined) return undefined
+  read.known(
+    given,
+    [
+      'signedUrls',
+      'conditionalPut',
+      'conditionalMultipart',
+      'conditionalCopy',
+      'verifiesSha256',
+      'equalParts',
+      'maxObjectBytes',
+      'maxCopyBytes',
+    ],
+    'capabilities',
+  )
+  const { maxObjectBytes, maxCopyBytes, ...flags } = given
+  for (const [name, flag] of Object.entries(flags)) read.boolean(`capabilities.${name}`, flag, false)
+  read.integer('capabilities.maxObjectBytes', maxObjectBytes, 0, { min: 1 })
+  read.integer('capabilities.maxCopyBytes', maxCopyBytes, 0, { min: PART_SIZE })
+  return given
 }
 
 function source(
   name: 'r2' | 's3',
   options: S3Options,
-  capabilities: Capabilities,
+  capabilities: Omit<Capabilities, 'publicUrls'>,
   accountId?: string,
 ): BucketSource {
   const read = reader(name)
@@ -137,12 +190,20 @@ function source(
       ),
       ...(credentials.sessionToken ? { sessionToken: credentials.sessionToken } : {}),
     },
-    capabilities,
+    capabilities: { ...capabilities, publicUrls: options.publicBaseUrl !== undefined },
+    publicBaseUrl: options.publicBaseUrl === undefined ? undefined : baseUrl(read, options.publicBaseUrl),
     accountId,
     timeout: read.duration('timeout', options.timeout, 10_000, { min: 100, max: 600_000 }),
     attempts: read.integer('attempts', options.attempts, 3, { min: 1, max: 20 }),
   }
-  return { open: () => s3Provider(settings) }
+  return { capabilities: settings.capabilities, open: () => s3Provider(settings) }
+}
+
+/** The address without a slash at its end. */
+function baseUrl(read: OptionReader, address: string): string {
+  const given = read.string('publicBaseUrl', address, '', /^https?:\/\/[^?#\s]+$/)
+  if (!URL.canParse(given)) read.fail('publicBaseUrl must be a URL such as https://cdn.example.com')
+  return given.replace(/\/+$/, '')
 }
 
 function reader(subject: string): OptionReader {

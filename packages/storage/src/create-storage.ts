@@ -13,12 +13,15 @@ import { traced } from './telemetry.ts'
 import type { RefusalReason, UploadedObject } from './upload-types.ts'
 import { Uploads } from './uploads.ts'
 
+/** Buckets by the names the app gives them. */
+export type BucketSources = Readonly<Record<string, BucketSource>>
+
 /** What `createStorage` needs. */
-export interface StorageOptions<Name extends string = string> {
+export interface StorageOptions<Sources extends BucketSources = BucketSources> {
   /** Names this storage in telemetry. @default 'storage' */
   readonly name?: string | undefined
   /** The buckets, by the names the app gives them. */
-  readonly buckets: Readonly<Record<Name, BucketSource>>
+  readonly buckets: Sources
   /** Bytes that all transfers of this storage together may hold in memory. @default 96 MiB */
   readonly memoryBudget?: number | undefined
   /** Signs upload tickets: at least 32 characters, the same on every node. Needed for `uploads` alone. */
@@ -53,9 +56,13 @@ export type StorageEvents = {
 }
 
 /** Buckets, and uploads into them. */
-export interface Storage<Name extends string = string> extends Closeable, EventSource<StorageEvents> {
+export interface Storage<
+  Name extends string = string,
+  Sources extends Readonly<Record<Name, BucketSource>> = Readonly<Record<Name, BucketSource>>,
+> extends Closeable,
+    EventSource<StorageEvents> {
   /** The bucket that the app gave this name. */
-  bucket(name: Name): Bucket
+  bucket<One extends Name>(name: One): Bucket<Sources[One]['capabilities']>
   /** Uploads from browsers straight to a bucket; needs `ticketSecret`. */
   readonly uploads: Uploads
   /**
@@ -75,7 +82,9 @@ export interface Storage<Name extends string = string> extends Closeable, EventS
  * const storage = createStorage({ buckets: { files: r2({ accountId, bucket: 'files', credentials }) } })
  * await storage.bucket('files').put('hello.txt', 'hello', { contentType: 'text/plain' })
  */
-export function createStorage<const Name extends string>(options: StorageOptions<Name>): Storage<Name> {
+export function createStorage<Sources extends BucketSources>(
+  options: StorageOptions<Sources>,
+): Storage<keyof Sources & string, Sources> {
   const read = new OptionReader(
     'createStorage',
     (message) => new StorageUsageError('STORAGE_ERR_OPTION', message),

@@ -3,6 +3,7 @@ import { OptionReader } from '@cays/core/options'
 import type { Sharp, SharpOptions } from 'sharp'
 import type { Bucket } from './bucket.ts'
 import { StorageError, StorageUsageError } from './errors.ts'
+import { traced } from './telemetry.ts'
 
 /** One smaller copy of a picture. */
 export interface VariantOptions {
@@ -43,8 +44,15 @@ export interface Variant {
 export type MakeVariants<Name extends string> = (
   bucket: Bucket,
   key: string,
-  options?: { readonly signal?: AbortSignal },
+  options?: MakeVariantsOptions,
 ) => Promise<Readonly<Record<Name, Variant>>>
+
+/** Where the variants of one picture go. */
+export interface MakeVariantsOptions {
+  /** E.g. a public bucket, while the original stays in a private one. @default the bucket of the picture */
+  readonly to?: Bucket | undefined
+  readonly signal?: AbortSignal | undefined
+}
 
 /**
  * Smaller copies of a picture, without its EXIF data, GPS position and profile, turned the right way up.
@@ -56,7 +64,7 @@ export type MakeVariants<Name extends string> = (
  *
  * @example
  * const variantsOf = imageVariants({ sharp, variants: { thumb: { width: 256 }, feed: { width: 1280 } } })
- * const { thumb } = await variantsOf(storage.bucket('media'), done.object.key)
+ * const { thumb } = await variantsOf(storage.bucket('private'), done.object.key, { to: storage.bucket('media') })
  */
 export function imageVariants<const Name extends string>(
   options: ImageVariantsOptions<Name>,
@@ -79,7 +87,7 @@ export function imageVariants<const Name extends string>(
     read.integer('maxWaiting', options.maxWaiting, 1_000),
   )
 
-  const make = async (bucket: Bucket, key: string, signal: AbortSignal | undefined) => {
+  const make = async (bucket: Bucket, key: string, { to = bucket, signal }: MakeVariantsOptions) => {
     const bytes = await (await bucket.get(key, { signal })).bytes()
     const digest = createHash('sha256').update(bytes).digest()
     const made: [string, Variant][] = []
@@ -91,9 +99,9 @@ export function imageVariants<const Name extends string>(
         type: `image/${variant.format}`,
       }
       made.push([name, target])
-      if (await bucket.exists(target.key, { signal })) continue
+      if (await to.exists(target.key, { signal })) continue
       const picture = await drawn(bytes, variant)
-      await bucket.put(target.key, picture, {
+      await to.put(target.key, picture, {
         contentType: target.type,
         cacheControl: 'public, max-age=31536000, immutable',
         signal,
@@ -120,14 +128,15 @@ export function imageVariants<const Name extends string>(
     }
   }
 
-  return async (bucket, key, { signal } = {}) => {
-    const leave = await enter(signal)
-    try {
-      return await make(bucket, key, signal)
-    } finally {
-      leave()
-    }
-  }
+  return (bucket, key, wishes = {}) =>
+    traced('variants', bucket.instance, { 'cays.bucket': bucket.name }, async () => {
+      const leave = await enter(wishes.signal)
+      try {
+        return await make(bucket, key, wishes)
+      } finally {
+        leave()
+      }
+    })
 }
 
 function readVariant(

@@ -15,8 +15,18 @@ export type {
   SignPutOptions,
   StoredObject,
 } from './bucket.ts'
-export { type BucketSource, type R2Options, r2, type S3Options, s3 } from './buckets.ts'
 export {
+  type BucketSource,
+  type R2Capabilities,
+  type R2Options,
+  r2,
+  type S3Capabilities,
+  type S3Options,
+  type ServerCapabilities,
+  s3,
+} from './buckets.ts'
+export {
+  type BucketSources,
   createStorage,
   type Storage,
   type StorageEvents,
@@ -38,11 +48,12 @@ export {
   type DiskOptions,
   disk,
   type LocalBucketSource,
+  type LocalCapabilities,
   type MemoryOptions,
   memory,
 } from './local-buckets.ts'
 export type { Credentials } from './presign.ts'
-export type { Capabilities, ObjectHead, ObjectInfo } from './provider.ts'
+export type { Capabilities, Given, Lacking, Needs, ObjectHead, ObjectInfo } from './provider.ts'
 export type { PutResult } from './put.ts'
 export { redactUrl } from './redact-url.ts'
 export type { Source } from './source.ts'

@@ -10,10 +10,23 @@ import { LocalProvider } from './local-provider.ts'
 import type { LocalStore } from './local-store.ts'
 import { MemoryStore } from './memory-store.ts'
 import { Presigner } from './presign.ts'
+import type { Capabilities, Given } from './provider.ts'
 
 interface LocalOptions {
   /** Where `handler` is mounted, e.g. `http://localhost:3000/files`. @default none: no signed URLs, no uploads */
   readonly url?: string | undefined
+  /** Lets `handler` give every object to everybody, as the custom domain of a public bucket does. @default false */
+  readonly public?: boolean | undefined
+}
+
+/** A bucket of this machine, as the compiler knows it. */
+export type LocalCapabilities<
+  SignedUrls extends boolean = boolean,
+  PublicUrls extends boolean = boolean,
+> = Capabilities & {
+  readonly signedUrls: SignedUrls
+  readonly publicUrls: PublicUrls
+  readonly grants: false
 }
 
 /** Where a bucket's folder is, and who serves it. */
@@ -31,7 +44,7 @@ export interface MemoryOptions extends LocalOptions {
 }
 
 /** A bucket without a provider. */
-export interface LocalBucketSource extends BucketSource {
+export interface LocalBucketSource<Can extends Capabilities = LocalCapabilities> extends BucketSource<Can> {
   /**
    * Serves the signed URLs of this bucket: `app.use('/files', source.handler)`, or `http.createServer`. It
    * accepts what was signed, as R2 would: exact size, type, SHA-256, write-once, expiry.
@@ -45,40 +58,59 @@ export interface LocalBucketSource extends BucketSource {
  * not millions. Several processes may share the folder; `ifMatch` is then decided among the writers of one
  * process only. Nothing is synced to the platter: a power cut may lose recent writes.
  */
-export function disk(options: DiskOptions): LocalBucketSource {
+export function disk<
+  const Url extends string | undefined = undefined,
+  const Public extends boolean | undefined = undefined,
+>(
+  options: DiskOptions & { readonly url?: Url; readonly public?: Public },
+): LocalBucketSource<LocalCapabilities<Given<Url>, IsTrue<Public>>> {
   const read = reader('disk')
-  read.known(options, ['root', 'url', 'secret'])
+  read.known(options, ['root', 'url', 'public', 'secret'])
   const root = resolve(read.string('root', read.required('root', options.root), '', /^[^\0]+$/))
   const secret =
     options.url === undefined
       ? ''
       : read.string('secret', read.required('secret', options.secret), '', /^[\s\S]{32,}$/)
-  return local(read, 'disk', new DiskStore(root), 2 ** 43, options.url, secret)
+  const bucket = { name: 'disk', store: new DiskStore(root), maxObjectBytes: 2 ** 43, secret } as const
+  return local(read, bucket, options) as LocalBucketSource<LocalCapabilities<Given<Url>, IsTrue<Public>>>
 }
 
 /** A bucket in the memory of this process, for tests; gone with it. */
-export function memory(options: MemoryOptions = {}): LocalBucketSource {
+export function memory<
+  const Url extends string | undefined = undefined,
+  const Public extends boolean | undefined = undefined,
+>(
+  options: MemoryOptions & { readonly url?: Url; readonly public?: Public } = {},
+): LocalBucketSource<LocalCapabilities<Given<Url>, IsTrue<Public>>> {
   const read = reader('memory')
-  read.known(options, ['url', 'maxBytes'])
+  read.known(options, ['url', 'public', 'maxBytes'])
   const maxBytes = read.integer('maxBytes', options.maxBytes, 2 ** 28, { min: 1 })
-  return local(
-    read,
-    'memory',
-    new MemoryStore(maxBytes),
-    maxBytes,
-    options.url,
-    randomBytes(32).toString('base64'),
-  )
+  const secret = randomBytes(32).toString('base64')
+  const bucket = {
+    name: 'memory',
+    store: new MemoryStore(maxBytes),
+    maxObjectBytes: maxBytes,
+    secret,
+  } as const
+  return local(read, bucket, options) as LocalBucketSource<LocalCapabilities<Given<Url>, IsTrue<Public>>>
+}
+
+type IsTrue<Value> = [Value] extends [true] ? true : true extends Value ? boolean : false
+
+interface LocalBucket {
+  readonly name: 'disk' | 'memory'
+  readonly store: LocalStore
+  readonly maxObjectBytes: number
+  readonly secret: string
 }
 
 function local(
   read: OptionReader,
-  name: 'disk' | 'memory',
-  store: LocalStore,
-  maxObjectBytes: number,
-  address: string | undefined,
-  secret: string,
+  { name, store, maxObjectBytes, secret }: LocalBucket,
+  { url: address, public: isPublic }: LocalOptions,
 ): LocalBucketSource {
+  const open = read.boolean('public', isPublic, false)
+  if (open && address === undefined) read.fail('public needs url')
   if (address !== undefined && !/^https?:\/\/[^?#]+$/.test(read.string('url', address, ''))) {
     read.fail('url must be one such as http://localhost:3000/files')
   }
@@ -86,9 +118,11 @@ function local(
     address === undefined
       ? undefined
       : new Presigner(address, '', 'local', { accessKeyId: 'local', secretAccessKey: secret })
-  const provider = new LocalProvider({ name, store, presigner, maxObjectBytes })
+  const publicBaseUrl = open ? address?.replace(/\/+$/, '') : undefined
+  const provider = new LocalProvider({ name, store, presigner, publicBaseUrl, maxObjectBytes })
   const url = address === undefined ? undefined : new URL(address)
   return {
+    capabilities: provider.capabilities,
     open: () => provider,
     handler: (request, response) => {
       if (!presigner || !url) {

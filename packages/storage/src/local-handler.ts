@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { StorageError, type StorageErrorCode } from './errors.ts'
-import { checkKey } from './key.ts'
+import { checkKey, checkOwnKey } from './key.ts'
 import type { LocalProvider } from './local-provider.ts'
 import type { Presigner } from './presign.ts'
 import { serveObject } from './serve-object.ts'
@@ -61,7 +61,7 @@ export async function handleLocal(
 
 async function answer(endpoint: Endpoint, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const { provider } = endpoint
-  const { key, query } = verified(endpoint, request)
+  const { key, query } = anybody(endpoint, request) ?? verified(endpoint, request)
   if (request.method === 'PUT') {
     const headers = request.headers
     const expected = {
@@ -94,21 +94,29 @@ async function answer(endpoint: Endpoint, request: IncomingMessage, response: Se
   })
 }
 
+/** The key of a reader without a signature, where everybody may read. */
+function anybody({ url, provider }: Endpoint, request: IncomingMessage) {
+  const { method } = request
+  const [path = '', search = ''] = addressOf(request).split('?', 2)
+  const query = new URLSearchParams(search)
+  if (!provider.capabilities.publicUrls || query.has('X-Amz-Signature')) return undefined
+  if (method !== 'GET' && method !== 'HEAD') return undefined
+  // What was sent along overrides nothing of what is stored.
+  return { key: checkOwnKey(keyOf(url, path)), query: new URLSearchParams() }
+}
+
 /** The key that the URL is for, when we signed exactly this request and its time is not over. */
 function verified({ url, presigner }: Endpoint, request: IncomingMessage) {
-  // Express takes the path that a handler is mounted at out of `url`.
-  const given = (request as { readonly originalUrl?: string }).originalUrl ?? request.url ?? ''
+  const given = addressOf(request)
   const [path = '', search = ''] = given.split('?', 2)
-  const base = `${url.pathname.replace(/\/$/, '')}/`
   const query = new URLSearchParams(search)
   const date = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(query.get('X-Amz-Date') ?? '')
   const expires = Number(query.get('X-Amz-Expires'))
   const method = request.method
-  if (!path.startsWith(base) || !date || !(method === 'PUT' || method === 'GET' || method === 'HEAD'))
-    throw denied()
+  if (!date || !(method === 'PUT' || method === 'GET' || method === 'HEAD')) throw denied()
   const [, year, month, day, hour, minute, second] = date.map(Number)
   const now = new Date(Date.UTC(year ?? 0, (month ?? 0) - 1, day, hour, minute, second))
-  const key = checkKey(decoded(path.slice(base.length)))
+  const key = checkKey(keyOf(url, path))
   const names = (query.get('X-Amz-SignedHeaders') ?? '')
     .split(';')
     .filter((name) => name !== 'host' && name !== '')
@@ -122,6 +130,17 @@ function verified({ url, presigner }: Endpoint, request: IncomingMessage) {
   const age = Date.now() - now.getTime()
   if (!genuine || age > expires * 1_000 || age < -900_000) throw denied()
   return { key, query }
+}
+
+function addressOf(request: IncomingMessage): string {
+  // Express takes the path that a handler is mounted at out of `url`.
+  return (request as { readonly originalUrl?: string }).originalUrl ?? request.url ?? ''
+}
+
+function keyOf(url: URL, path: string): string {
+  const base = `${url.pathname.replace(/\/$/, '')}/`
+  if (!path.startsWith(base)) throw denied()
+  return decoded(path.slice(base.length))
 }
 
 function decoded(path: string): string {

@@ -1,9 +1,10 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { StorageError } from './errors.ts'
 import { KeyLocks } from './key-locks.ts'
+import type { LocalCapabilities } from './local-buckets.ts'
 import type { Expected, LocalObject, LocalStore } from './local-store.ts'
 import type { Presigner } from './presign.ts'
-import type { Capabilities, Conditions, ListPage, ObjectHead, ObjectHeaders, Provider } from './provider.ts'
+import type { Conditions, ListPage, ObjectHead, ObjectHeaders, Provider } from './provider.ts'
 
 type Bytes = AsyncIterable<Uint8Array> | Iterable<Uint8Array>
 
@@ -11,6 +12,7 @@ interface LocalSettings {
   readonly name: 'disk' | 'memory'
   readonly store: LocalStore
   readonly presigner: Presigner | undefined
+  readonly publicBaseUrl: string | undefined
   readonly maxObjectBytes: number
 }
 
@@ -28,17 +30,20 @@ const MIN_PART_BYTES = 5 * 2 ** 20
  */
 export class LocalProvider implements Provider {
   readonly name: string
-  readonly capabilities: Capabilities
+  readonly capabilities: LocalCapabilities
+  readonly publicBaseUrl: string | undefined
   readonly #store: LocalStore
   readonly #presigner: Presigner | undefined
   readonly #locks = new KeyLocks()
 
-  constructor({ name, store, presigner, maxObjectBytes }: LocalSettings) {
+  constructor({ name, store, presigner, publicBaseUrl, maxObjectBytes }: LocalSettings) {
     this.name = name
+    this.publicBaseUrl = publicBaseUrl
     this.#store = store
     this.#presigner = presigner
     this.capabilities = {
       signedUrls: presigner !== undefined,
+      publicUrls: publicBaseUrl !== undefined,
       conditionalPut: true,
       conditionalMultipart: true,
       conditionalCopy: true,

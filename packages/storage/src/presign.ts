@@ -70,7 +70,7 @@ export class Presigner {
       .join('&')
     const prefix = this.#base.pathname === '/' ? '' : this.#base.pathname.replace(/\/$/, '')
     const bucket = this.#bucket && `/${encode(this.#bucket)}`
-    const path = `${prefix}${bucket}/${key.split('/').map(encode).join('/')}`
+    const path = `${prefix}${bucket}/${encodePath(key)}`
     const canonical = [
       method,
       path,
@@ -94,6 +94,11 @@ export class Presigner {
     }
     return this.#dayKey
   }
+}
+
+/** The key as it stands in a URL. */
+export function encodePath(key: string): string {
+  return key.split('/').map(encode).join('/')
 }
 
 // Most of what a URL is signed with needs no encoding, and seeing that is cheaper than encoding it.

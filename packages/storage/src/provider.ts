@@ -1,9 +1,11 @@
 import type { GrantPermission, TemporaryCredentials } from './grant.ts'
 
-/** What a provider can do beyond the common ground; asked before any I/O. */
+/** What a provider can do beyond the common ground; asked before any I/O, and by the compiler where it knows. */
 export interface Capabilities {
   /** Signed URLs, and with them uploads straight from browsers. */
   readonly signedUrls: boolean
+  /** URLs without a signature, for everybody. */
+  readonly publicUrls: boolean
   /** `ifMatch` and `ifNoneMatch` on a single-request `put`, decided atomically. */
   readonly conditionalPut: boolean
   /** The same when a large or unsized source is sent in parts. */
@@ -21,6 +23,21 @@ export interface Capabilities {
   /** Parts of a multipart upload must all have one size, but for the last. */
   readonly equalParts: boolean
 }
+
+/** An argument that a provider without the capability does not take. */
+export type Needs<
+  Can extends Capabilities,
+  Name extends keyof Capabilities,
+  Argument,
+> = Can[Name] extends false ? Argument & Lacking<Name> : Argument
+
+/** What the compiler shows of a call that the provider could only refuse. */
+export interface Lacking<Name extends keyof Capabilities> {
+  readonly 'the provider of this bucket lacks': Name
+}
+
+/** `true` or `false` as far as the compiler knows whether an option is given. */
+export type Given<Value> = [Value] extends [undefined] ? false : undefined extends Value ? boolean : true
 
 /** An object without its bytes. */
 export interface ObjectInfo {
@@ -104,6 +121,8 @@ export interface GrantRequest {
 export interface Provider {
   readonly name: string
   readonly capabilities: Capabilities
+  /** Where everybody can read, without a slash at the end. Present when `publicUrls`. */
+  readonly publicBaseUrl?: string | undefined
   put(
     key: string,
     body: Uint8Array,

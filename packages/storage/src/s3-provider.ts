@@ -19,7 +19,7 @@ import {
 } from '@aws-sdk/client-s3'
 import { StorageError, StorageUsageError } from './errors.ts'
 import { mintR2Credentials } from './grant.ts'
-import { type Credentials, Presigner } from './presign.ts'
+import { type Credentials, encodePath, Presigner } from './presign.ts'
 import type {
   Capabilities,
   Conditions,
@@ -40,6 +40,8 @@ export interface S3Settings {
   readonly bucket: string
   readonly credentials: Credentials
   readonly capabilities: Capabilities
+  /** Where everybody can read. */
+  readonly publicBaseUrl?: string | undefined
   /** R2's, for grants. */
   readonly accountId?: string | undefined
   /** Milliseconds without progress after which a request is given up and tried again. */
@@ -78,6 +80,7 @@ export function s3Provider(settings: S3Settings): Provider {
   return {
     name,
     capabilities,
+    publicBaseUrl: settings.publicBaseUrl,
 
     async put(Key, Body, headers, conditions, signal) {
       const input = {
@@ -303,7 +306,7 @@ function headersInput(headers: ObjectHeaders) {
 }
 
 function copySource(bucket: string, key: string): string {
-  return `${bucket}/${key.split('/').map(encodeURIComponent).join('/')}`
+  return `${bucket}/${encodePath(key)}`
 }
 
 function conditionsInput({ ifMatch, ifNoneMatch }: Conditions) {

@@ -10,8 +10,10 @@ export type StorageOperation =
   | 'delete'
   | 'copy'
   | 'issue'
+  | 'resume'
   | 'complete'
   | 'sweep'
+  | 'variants'
 
 const ENDS = 'Attribute: cays.bucket, the name the app gave it. Outcome: ok, or the code of the error.'
 
@@ -30,6 +32,10 @@ export const CHANNELS: Readonly<Record<StorageOperation, OperationChannel>> = {
     'cays:storage:issue',
     'An upload ticket was asked for. Attributes: cays.bucket, cays.upload (the name of the definition). Outcome: ok, the reason of a refusal, or the code of the error.',
   ),
+  resume: operationChannel(
+    'cays:storage:resume',
+    'New URLs for an interrupted upload were asked for. Attributes: cays.bucket, cays.upload (the name of the definition). Outcome: ok, the reason of a refusal, or the code of the error.',
+  ),
   complete: operationChannel(
     'cays:storage:complete',
     'An upload was proven, or not. Attributes: cays.bucket, cays.upload (the name of the definition). Outcome: ok, the reason of a refusal, or the code of the error.',
@@ -37,6 +43,10 @@ export const CHANNELS: Readonly<Record<StorageOperation, OperationChannel>> = {
   sweep: operationChannel(
     'cays:storage:sweep',
     'What uploads left behind was dropped, in all buckets. Outcome: ok, or the code of the error.',
+  ),
+  variants: operationChannel(
+    'cays:storage:variants',
+    `The variants of one picture were made or found, their wait for a turn included. ${ENDS}`,
   ),
 }
 

@@ -113,7 +113,7 @@ export class Uploads {
     const { token, signal } = request
     const provider = this.#provider(definition)
     const claims = this.#signing().open(token)
-    return this.#run<IssueResult>('issue', definition, async () => {
+    return this.#run<IssueResult>('resume', definition, async () => {
       const refusal = refusalOf(claims, definition, request.subject)
       if (refusal || !claims) return refusal ?? NOT_OURS
       const { multipart } = claims
@@ -155,7 +155,7 @@ export class Uploads {
   }
 
   #run<T extends IssueResult | CompleteResult>(
-    operation: 'issue' | 'complete',
+    operation: 'issue' | 'resume' | 'complete',
     { bucket, name: upload }: UploadDefinition,
     work: () => Promise<T>,
   ): Promise<T> {
@@ -189,6 +189,12 @@ export class Uploads {
       throw new StorageUsageError(
         'STORAGE_ERR_UNSUPPORTED',
         'uploads need a provider with signed URLs and conditional writes',
+      )
+    }
+    if (provider.capabilities.publicUrls) {
+      throw new StorageUsageError(
+        'STORAGE_ERR_UNSUPPORTED',
+        'uploads need a private bucket: in a public one everybody could read what is not proven yet',
       )
     }
     return provider

@@ -4,7 +4,7 @@ import { createServer, request as httpRequest, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
 import {
   type Bucket,
   createStorage,
@@ -95,6 +95,36 @@ it('gives its bytes to signed requests only, with ranges, to any origin', async 
   expect((await fetch(files.signedUrl('none'))).status).toBe(404)
 })
 
+it('gives everything to everybody where it is public, but for what waits to be proven', async () => {
+  let shown: LocalBucketSource | undefined
+  const site = createServer((request, response) => shown?.handler(request, response))
+  await new Promise<void>((done) => site.listen(0, '127.0.0.1', done))
+  onTestFinished(async () => {
+    site.closeAllConnections()
+    await new Promise((done) => site.close(done))
+  })
+  const url = `http://127.0.0.1:${(site.address() as AddressInfo).port}/public`
+  const source = memory({ url, public: true })
+  shown = source
+  await using open = createStorage({ buckets: { media: source } })
+  const media = open.bucket('media')
+  const key = "odd/(1) ü+&=%20 日本 'x'?#.txt"
+  await media.put(key, 'hello', { contentType: 'text/html', cacheControl: 'public, max-age=60' })
+  const answer = await fetch(`${media.publicUrl(key)}?response-content-type=text/html`)
+  expect(await answer.text()).toBe('hello')
+  expect(Object.fromEntries(answer.headers)).toMatchObject({
+    'cache-control': 'public, max-age=60',
+    'x-content-type-options': 'nosniff',
+    'content-security-policy': "default-src 'none'; sandbox",
+  })
+  expect((await fetch(media.signedUrl(key))).status).toBe(200)
+  expect((await fetch(`${url}/none`)).status).toBe(404)
+  expect((await fetch(`${url}/quarantine/1-a`)).status).toBe(400)
+  expect((await fetch(media.publicUrl(key), { method: 'PUT', body: 'x' })).status).toBe(403)
+  expect((await fetch(media.signedUrl(key).replace(/Signature=\w{4}/, 'Signature=0000'))).status).toBe(403)
+  expect((await fetch(`${url.replace('public', 'other')}/a`)).status).toBe(403)
+})
+
 it('a body that is read while its object is replaced is whole or fails', async () => {
   await files.put('replaced', Buffer.alloc(300_000, 'a'))
   const early = await files.get('replaced')
@@ -112,7 +142,7 @@ it('a body that is read while its object is replaced is whole or fails', async (
 
 it('memory holds no more than it may, and gives back what was deleted', async () => {
   await using small = createStorage({ buckets: { files: memory({ maxBytes: 1_000 }) } })
-  const bucket = small.bucket('files')
+  const bucket: Bucket = small.bucket('files')
   await bucket.put('a', Buffer.alloc(900))
   await expect(bucket.put('b', Buffer.alloc(200))).rejects.toMatchObject({ code: 'STORAGE_ERR_SIZE' })
   await bucket.delete('a')

@@ -1,5 +1,7 @@
+import { tracingChannel } from 'node:diagnostics_channel'
+import type { Operation } from '@cays/core/tracing'
 import sharp from 'sharp'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { imageVariants } from '../../src/images.ts'
 import { type Bucket, createStorage, memory, type Storage } from '../../src/index.ts'
 import { animation, gif, png } from '../support/crafted-files.ts'
@@ -67,6 +69,29 @@ describe('variants', () => {
       'one',
     )
     expect(new Set([first.thumb.key, other.thumb.key, wider.thumb.key]).size).toBe(3)
+  })
+
+  it('go to another bucket when asked, and are told on a channel', async () => {
+    await using other = createStorage({
+      buckets: { shown: memory({ url: 'http://cdn.test', public: true }) },
+    })
+    const shown = other.bucket('shown')
+    const seen: Operation[] = []
+    const subscribers = { asyncEnd: (message: unknown) => void seen.push({ ...(message as Operation) }) }
+    const channel = tracingChannel('cays:storage:variants')
+    channel.subscribe(subscribers as never)
+    onTestFinished(() => void channel.unsubscribe(subscribers as never))
+    await media.put('elsewhere', await photo(310, 200))
+    const variantsOf = imageVariants({ sharp, variants })
+    const { thumb } = await variantsOf(media, 'elsewhere', { to: shown })
+    expect([await shown.exists(thumb.key), await media.exists(thumb.key)]).toEqual([true, false])
+    expect(shown.publicUrl(thumb.key)).toBe(`http://cdn.test/${thumb.key}`)
+    await expect(variantsOf(media, 'none')).rejects.toMatchObject({ code: 'STORAGE_ERR_NOT_FOUND' })
+    const common = { instance: 'storage', attributes: { 'cays.bucket': 'media' } }
+    expect(seen).toMatchObject([
+      { ...common, outcome: 'ok' },
+      { ...common, outcome: 'STORAGE_ERR_NOT_FOUND' },
+    ])
   })
 
   it('are refused of bombs before they are decoded, and of what is no picture', async () => {

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { type R2Server, startR2 } from '@cays/testkit'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
-import { createStorage, defineUpload, r2, StorageError } from '../../src/index.ts'
+import { createStorage, defineUpload, r2, StorageError, type SweepReport } from '../../src/index.ts'
 import { earlier } from '../support/earlier.ts'
 
 const MiB = 2 ** 20
@@ -385,8 +385,11 @@ describe('uploads', () => {
     }
     vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 120_000 })
     onTestFinished(() => void vi.useRealTimers())
+    const swept: SweepReport[] = []
+    using _listener = storage.on('swept', (told) => void swept.push(told))
     const report = await storage.sweep()
     expect(report).toMatchObject({ objects: 1, failures: [] })
+    expect(swept).toEqual([report])
     expect(server.inspect('private').uploads).toEqual([])
     expect(await storage.uploads.complete(pdf, { token: alive.token, subject: 'user-1' })).toMatchObject({
       ok: true,

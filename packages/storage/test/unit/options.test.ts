@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import {
+  type Bucket,
   type BucketSource,
   createStorage,
   defineUpload,
+  memory,
   r2,
   type StorageOptions,
   s3,
@@ -61,8 +63,36 @@ describe('options', () => {
       () => s3({ endpoint: 'https://x', bucket: 'bbb', credentials, timeout: 0 }),
       /timeout/,
     ],
+    [
+      'a capability that is none',
+      () =>
+        s3({
+          endpoint: 'https://x',
+          bucket: 'bbb',
+          credentials,
+          capabilities: loose<object>({ conditionalcopy: true }),
+        }),
+      /conditionalCopy/,
+    ],
+    [
+      'a capability that is neither true nor false',
+      () =>
+        s3({
+          endpoint: 'https://x',
+          bucket: 'bbb',
+          credentials,
+          capabilities: loose<object>({ equalParts: 1 }),
+        }),
+      /equalParts/,
+    ],
+    [
+      'a public address with a query',
+      () => r2({ accountId: 'a', bucket: 'bbb', credentials, publicBaseUrl: 'https://x/?a' }),
+      /publicBaseUrl/,
+    ],
+    ['a public folder that nobody serves', () => memory({ public: true }), /url/],
     ['no attempts', () => s3({ endpoint: 'https://x', bucket: 'bbb', credentials, attempts: 0 }), /attempts/],
-    ['a bucket of no such name', () => storage.bucket(loose('other')), /bucket/],
+    ['a bucket of no such name', () => storage.bucket(loose('other') as 'files'), /bucket/],
     ['metadata with upper case', () => files.put('k', 'v', { metadata: { A: 'b' } }), /metadata/],
     ['metadata with a line break', () => files.put('k', 'v', { metadata: { a: 'b\r\nc' } }), /metadata/],
     ['too much metadata', () => files.put('k', 'v', { metadata: { a: 'b'.repeat(3_000) } }), /metadata/],
@@ -128,6 +158,37 @@ describe('options', () => {
     expect(host({ jurisdiction: 'eu' })).toBe('acc.eu.r2.cloudflarestorage.com')
   })
 
+  it('give a public bucket its URLs, with every key encoded, and take no uploads into it', () => {
+    const bucketAt = (publicBaseUrl: string) =>
+      createStorage({
+        buckets: { media: r2({ accountId: 'acc', bucket: 'bbb', credentials, publicBaseUrl }) },
+        ticketSecret: 'x'.repeat(32),
+      })
+    const media = bucketAt('https://cdn.example.com/').bucket('media')
+    expect(media.publicUrl('variants/a.webp')).toBe('https://cdn.example.com/variants/a.webp')
+    const key = "a b/ü?#&+%'()*!~日本.png"
+    const url = media.publicUrl(key)
+    expect(url).toBe(
+      'https://cdn.example.com/a%20b/%C3%BC%3F%23%26%2B%25%27%28%29%2A%21~%E6%97%A5%E6%9C%AC.png',
+    )
+    expect(decodeURIComponent(new URL(url).pathname)).toBe(`/${key}`)
+    expect(bucketAt('https://example.com/cdn').bucket('media').publicUrl('k')).toBe(
+      'https://example.com/cdn/k',
+    )
+    for (const key of ['../a', 'quarantine/1-a', 'a//b']) {
+      expect(() => media.publicUrl(key)).toThrowError(expect.objectContaining({ code: 'STORAGE_ERR_KEY' }))
+    }
+    const definition = defineUpload({ name: 'u', bucket: 'media', accept: ['image/png'], maxBytes: 10 })
+    expect(() =>
+      bucketAt('https://cdn.example.com').uploads.issue(definition, {
+        subject: 's',
+        name: 'n',
+        size: 1,
+        type: 'image/png',
+      }),
+    ).toThrowError(expect.objectContaining({ code: 'STORAGE_ERR_UNSUPPORTED' }))
+  })
+
   it('of a provider that cannot do what they ask are refused before any I/O', () => {
     const poor = createStorage({
       buckets: {
@@ -142,9 +203,14 @@ describe('options', () => {
     })
     const definition = defineUpload({ name: 'u', bucket: 'a', accept: ['image/png'], maxBytes: 10 })
     const refused = expect.objectContaining({ code: 'STORAGE_ERR_UNSUPPORTED' })
-    expect(() => poor.bucket('a').put('k', 'v', { ifNoneMatch: '*' })).toThrowError(refused)
-    expect(() => poor.bucket('a').copy('k', 'l', { ifMatch: 'x' })).toThrowError(refused)
-    expect(() => poor.bucket('a').signedUrl('k')).toThrowError(refused)
+    // As a bucket of any provider: the compiler refuses what it can know.
+    const bucket: Bucket = poor.bucket('a')
+    expect(() => bucket.put('k', 'v', { ifNoneMatch: '*' })).toThrowError(refused)
+    expect(() => bucket.put('k', 'v', { ifMatch: 'x' })).toThrowError(refused)
+    expect(() => bucket.copy('k', 'l', { ifMatch: 'x' })).toThrowError(refused)
+    expect(() => bucket.signedUrl('k')).toThrowError(refused)
+    expect(() => bucket.publicUrl('k')).toThrowError(refused)
+    expect(() => bucket.grant({ prefix: 'a/' })).toThrowError(refused)
     expect(() =>
       poor.uploads.issue(definition, { subject: 's', name: 'n', size: 1, type: 'image/png' }),
     ).toThrowError(refused)

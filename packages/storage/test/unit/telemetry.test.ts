@@ -35,15 +35,18 @@ afterEach(() => {
 it('says of each upload which definition it was and how it ended, and nothing of whose or what', async () => {
   const issued = listen('cays:storage:issue')
   const completed = listen('cays:storage:complete')
+  const resumed = listen('cays:storage:resume')
   await storage.uploads.issue(definition, request)
   await storage.uploads.issue(definition, { ...request, size: 11 })
   await storage.uploads.complete(definition, { token: 'x', subject: 'somebody' })
+  await storage.uploads.resume(definition, { token: 'x', subject: 'somebody' })
   const common = { instance: 'docs', attributes: { 'cays.bucket': 'files', 'cays.upload': 'photo' } }
   expect(issued).toMatchObject([
     { ...common, outcome: 'ok' },
     { ...common, outcome: 'size' },
   ])
   expect(completed).toMatchObject([{ ...common, outcome: 'ticket' }])
+  expect(resumed).toMatchObject([{ ...common, outcome: 'ticket' }])
   expect(JSON.stringify([...issued, ...completed].map(({ attributes }) => attributes))).not.toMatch(
     /secret|somebody/,
   )

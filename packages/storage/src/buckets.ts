@@ -46,7 +46,7 @@ export type ServerCapabilities = Partial<Omit<Capabilities, 'publicUrls' | 'gran
 
 const GiB = 2 ** 30
 
-const S3_CAPABILITIES = {
+const S3_CAPABILITIES: Omit<Capabilities, 'publicUrls'> = {
   signedUrls: true,
   conditionalPut: true,
   conditionalMultipart: true,
@@ -56,28 +56,46 @@ const S3_CAPABILITIES = {
   maxObjectBytes: 5_120 * GiB,
   maxCopyBytes: 5 * GiB,
   equalParts: false,
-} as const
+}
 
 /** Cloudflare's documentation of R2's S3 API; the table in the README is this one. */
-const R2_CAPABILITIES = {
+const R2_CAPABILITIES: Omit<Capabilities, 'publicUrls'> = {
   ...S3_CAPABILITIES,
   conditionalMultipart: false,
   grants: true,
   maxObjectBytes: 4_995 * GiB,
   equalParts: true,
-} as const
+}
 
 /** R2, as the compiler knows it. */
-export type R2Capabilities<PublicUrls extends boolean = boolean> = Capabilities &
-  typeof R2_CAPABILITIES & { readonly publicUrls: PublicUrls }
+export type R2Capabilities<PublicUrls extends boolean = boolean> = Capabilities & {
+  readonly signedUrls: true
+  readonly publicUrls: PublicUrls
+  readonly conditionalPut: true
+  readonly conditionalMultipart: false
+  readonly conditionalCopy: true
+  readonly verifiesSha256: true
+  readonly grants: true
+  readonly equalParts: true
+}
 
 /** Amazon S3, or what else `capabilities` make of it, as the compiler knows it. */
 export type S3Capabilities<
   Server extends ServerCapabilities = ServerCapabilities,
   PublicUrls extends boolean = boolean,
 > = Capabilities &
-  Omit<typeof S3_CAPABILITIES, keyof Server> &
-  Required<Server> & { readonly publicUrls: PublicUrls }
+  Omit<
+    {
+      readonly signedUrls: true
+      readonly conditionalPut: true
+      readonly conditionalMultipart: true
+      readonly conditionalCopy: true
+      readonly verifiesSha256: true
+      readonly equalParts: false
+    },
+    keyof Server
+  > &
+  Required<Server> & { readonly publicUrls: PublicUrls; readonly grants: false }
 
 /** A bucket of Cloudflare R2. */
 export function r2<const Url extends string | undefined = undefined>(

@@ -53,7 +53,7 @@ export {
   memory,
 } from './local-buckets.ts'
 export type { Credentials } from './presign.ts'
-export type { Capabilities, Given, Lacking, Needs, ObjectHead, ObjectInfo } from './provider.ts'
+export type { Capabilities, Given, IsTrue, Lacking, Needs, ObjectHead, ObjectInfo } from './provider.ts'
 export type { PutResult } from './put.ts'
 export { redactUrl } from './redact-url.ts'
 export type { Source } from './source.ts'

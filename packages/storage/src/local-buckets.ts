@@ -10,7 +10,7 @@ import { LocalProvider } from './local-provider.ts'
 import type { LocalStore } from './local-store.ts'
 import { MemoryStore } from './memory-store.ts'
 import { Presigner } from './presign.ts'
-import type { Capabilities, Given } from './provider.ts'
+import type { Capabilities, Given, IsTrue } from './provider.ts'
 
 interface LocalOptions {
   /** Where `handler` is mounted, e.g. `http://localhost:3000/files`. @default none: no signed URLs, no uploads */
@@ -94,8 +94,6 @@ export function memory<
   } as const
   return local(read, bucket, options) as LocalBucketSource<LocalCapabilities<Given<Url>, IsTrue<Public>>>
 }
-
-type IsTrue<Value> = [Value] extends [true] ? true : true extends Value ? boolean : false
 
 interface LocalBucket {
   readonly name: 'disk' | 'memory'

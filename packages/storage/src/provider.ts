@@ -39,6 +39,9 @@ export interface Lacking<Name extends keyof Capabilities> {
 /** `true` or `false` as far as the compiler knows whether an option is given. */
 export type Given<Value> = [Value] extends [undefined] ? false : undefined extends Value ? boolean : true
 
+/** `true` or `false` as far as the compiler knows whether an option is switched on. */
+export type IsTrue<Value> = [Value] extends [true] ? true : true extends Value ? boolean : false
+
 /** An object without its bytes. */
 export interface ObjectInfo {
   readonly key: string

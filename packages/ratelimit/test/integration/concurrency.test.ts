@@ -18,7 +18,7 @@ let prefix = 0
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds))
 
 describe.each(['memory', 'redis'] as const)('concurrency (%s)', (kind) => {
-  const options = () => (kind === 'redis' ? { redis, prefix: `c${++prefix}`, timeout: '2s' as const } : {})
+  const options = () => (kind === 'redis' ? { redis, prefix: `c${++prefix}`, timeout: '30s' as const } : {})
 
   it('lets in as many as the limit says, and the next when one leaves', async () => {
     await using limiter = concurrency({ limit: 2, ...options() })
@@ -66,7 +66,8 @@ describe.each(['memory', 'redis'] as const)('concurrency (%s)', (kind) => {
 
 describe('concurrency across processes', () => {
   it('frees the slots of a process that died after ttl, and keeps those of one that lives', async () => {
-    const shared = { redis, prefix: `c${++prefix}`, limit: 2, ttl: 300, timeout: '2s' } as const
+    // Long enough that only a dead process misses it.
+    const shared = { redis, prefix: `c${++prefix}`, limit: 2, ttl: '3s', timeout: '30s' } as const
     const connection = new Redis(server.url)
     // A process that dies cannot renew: its connection is cut under it.
     const dying = concurrency({ ...shared, redis: connection })
@@ -75,9 +76,12 @@ describe('concurrency across processes', () => {
     const kept = await living.enter('a')
     connection.disconnect()
     expect((await living.enter('a')).allowed).toBe(false)
-    const taken = await living.enter('a', { maxWait: '10s' })
+    const [key = ''] = await redis.keys(`${shared.prefix}:*`)
+    const endOfLast = async () => Number((await redis.zrange(key, -1, -1, 'WITHSCORES'))[1])
+    const entered = await endOfLast()
+    const taken = await living.enter('a', { maxWait: '30s' })
     expect(taken.allowed).toBe(true)
-    await pause(700)
+    await expect.poll(endOfLast).toBeGreaterThan(entered + 3_000)
     expect(kept.signal.aborted).toBe(false)
     expect((await living.enter('a')).allowed).toBe(false)
     await dying.close()
@@ -85,10 +89,10 @@ describe('concurrency across processes', () => {
 
   it('tells the holder when its slot was lost', async () => {
     const key = `c${++prefix}`
-    await using limiter = concurrency({ redis, prefix: key, limit: 1, ttl: 150, timeout: '2s' })
+    await using limiter = concurrency({ redis, prefix: key, limit: 1, ttl: '3s', timeout: '30s' })
     const slot = await limiter.enter('a')
     await redis.del(await redis.keys(`${key}:*`))
-    await new Promise((resolve) => slot.signal.addEventListener('abort', resolve))
+    await expect.poll(() => slot.signal.aborted).toBe(true)
     expect(slot.signal.reason).toMatchObject({ code: 'LIMIT_ERR_UNAVAILABLE' })
   })
 

@@ -27,7 +27,7 @@ describe.each(drivers)('with $name', ({ name, connect }) => {
       await using limiter = createRateLimiter({
         redis,
         prefix,
-        timeout: '5s',
+        timeout: '30s',
         policies: {
           burst: gcra({ limit: 3, per: '1h' }),
           log: slidingLog({ limit: 100, per: '1h' }),
@@ -45,7 +45,7 @@ describe.each(drivers)('with $name', ({ name, connect }) => {
       const reserved = await limiter.reserve('user:1', { cost: { tokens: 500 } })
       await reserved.commit({ tokens: 20 })
       expect((await limiter.peek('user:1')).policies.tokens?.remaining).toBe(980)
-      await using slots = concurrency({ redis, limit: 1, prefix: `${prefix}-slots`, timeout: '5s' })
+      await using slots = concurrency({ redis, limit: 1, prefix: `${prefix}-slots`, timeout: '30s' })
       await using first = await slots.enter('a')
       expect([first.allowed, first.source]).toEqual([true, 'redis'])
       expect((await slots.enter('a')).allowed).toBe(false)

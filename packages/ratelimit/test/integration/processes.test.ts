@@ -80,7 +80,7 @@ describe('several processes that hammer one subject', () => {
     await using limiter = createRateLimiter({
       redis,
       prefix: 'mix',
-      timeout: '2s',
+      timeout: '30s',
       policies: { loose: gcra({ limit: 1_000, per: '1h' }), strict: gcra({ limit: 7, per: '1h' }) },
     })
     const decisions = await Promise.all(Array.from({ length: 500 }, () => limiter.check('one')))

@@ -24,7 +24,7 @@ afterAll(async () => {
 })
 
 let prefix = 0
-const fresh = () => ({ redis, prefix: `t${++prefix}`, timeout: '2s' }) as const
+const fresh = () => ({ redis, prefix: `t${++prefix}`, timeout: '30s' }) as const
 
 describe('a limiter with Redis', () => {
   it('decides all policies at once, and charges none of them for a denial', async () => {
@@ -32,12 +32,12 @@ describe('a limiter with Redis', () => {
       ...fresh(),
       denyCache: false,
       policies: {
-        strict: gcra({ limit: 1, per: '1m' }),
-        bucket: tokenBucket({ capacity: 100, per: '1m' }),
-        step: tokenBucket({ capacity: 100, per: '1m', style: 'interval' }),
-        fixed: fixedWindow({ limit: 100, per: '1m' }),
+        strict: gcra({ limit: 1, per: '1h' }),
+        bucket: tokenBucket({ capacity: 100, per: '1h' }),
+        step: tokenBucket({ capacity: 100, per: '1h', style: 'interval' }),
+        fixed: fixedWindow({ limit: 100, per: '1h' }),
         sliding: slidingWindow({ limit: 100, per: '1h' }),
-        log: slidingLog({ limit: 100, per: '1m' }),
+        log: slidingLog({ limit: 100, per: '1h' }),
         daily: quota({ limit: 100, period: 'year' }),
       },
     })
@@ -50,14 +50,14 @@ describe('a limiter with Redis', () => {
     }
   })
 
-  it('gives every key a time to live', async () => {
+  it('gives every key a time to live, of windows shorter than a second too', async () => {
     const options = fresh()
     await using limiter = createRateLimiter({
       ...options,
       policies: {
-        a: gcra({ limit: 1, per: 500 }),
-        b: slidingLog({ limit: 1, per: 500 }),
-        c: fixedWindow({ limit: 1, per: 500 }),
+        a: gcra({ limit: 1, per: '1h' }),
+        b: slidingLog({ limit: 1, per: '1h' }),
+        c: fixedWindow({ limit: 1, per: '1h' }),
       },
     })
     await limiter.check('user:1')
@@ -66,6 +66,17 @@ describe('a limiter with Redis', () => {
     const keys = await redis.keys(`${options.prefix}:*`)
     expect(keys.length).toBeGreaterThanOrEqual(7)
     for (const key of keys) expect(await redis.pttl(key), key).toBeGreaterThan(0)
+    const short = fresh()
+    await using quick = createRateLimiter({
+      ...short,
+      policies: {
+        a: gcra({ limit: 1, per: 500 }),
+        b: slidingLog({ limit: 1, per: 500 }),
+        c: fixedWindow({ limit: 1, per: 500 }),
+      },
+    })
+    await quick.check('user:1')
+    await expect.poll(() => redis.keys(`${short.prefix}:{*}:user:1:*`)).toEqual([])
   })
 
   it('keeps every key at least until its subject is as good as new', async () => {
@@ -113,7 +124,8 @@ describe('a limiter with Redis', () => {
   it('answers denials from memory until they end, and asks again after a change', async () => {
     await using limiter = createRateLimiter({
       ...fresh(),
-      policies: { api: fixedWindow({ limit: 1, per: '1m' }) },
+      denyCache: { maxAge: '1h' },
+      policies: { api: fixedWindow({ limit: 1, per: '1h' }) },
     })
     await limiter.check('user:1')
     expect((await limiter.check('user:1')).source).toBe('redis')
@@ -131,17 +143,9 @@ describe('a limiter with Redis', () => {
     await using one = createRateLimiter(options)
     await using other = createRateLimiter(options)
     await one.check('user:1')
-    await one.check('user:1')
-    expect((await one.check('user:1')).source).toBe('cache')
+    await expect.poll(async () => (await one.check('user:1')).source).toBe('cache')
     await other.reset('user:1')
-    const changed = performance.now()
-    let decision = await one.check('user:1')
-    while (!decision.allowed) {
-      expect(performance.now() - changed).toBeLessThan(5_000)
-      await new Promise((resolve) => setTimeout(resolve, 5))
-      decision = await one.check('user:1')
-    }
-    expect(decision.source).toBe('redis')
+    await expect.poll(() => one.check('user:1')).toMatchObject({ allowed: true, source: 'redis' })
   })
 
   it('never denies from memory longer than Redis would', async () => {
@@ -150,7 +154,7 @@ describe('a limiter with Redis', () => {
       policies: { api: gcra({ limit: 50, per: '1s', burst: 2 }) },
     })
     let cached = 0
-    for (const end = performance.now() + 400; performance.now() < end; ) {
+    while (cached < 500) {
       const asked = performance.now()
       const decision = await limiter.check('user:1')
       if (decision.source !== 'cache') continue
@@ -158,12 +162,12 @@ describe('a limiter with Redis', () => {
       const { retryAfter } = await limiter.peek('user:1')
       expect(asked + decision.retryAfter).toBeLessThanOrEqual(performance.now() + retryAfter + 0.01)
     }
-    expect(cached).toBeGreaterThan(0)
   })
 
   it('answers a cost smaller than the denied one as its own arithmetic says', async () => {
     await using limiter = createRateLimiter({
       ...fresh(),
+      denyCache: { maxAge: '1h' },
       policies: { api: fixedWindow({ limit: 10, per: '1h' }) },
     })
     await limiter.check('user:1', { cost: 9 })
@@ -173,7 +177,7 @@ describe('a limiter with Redis', () => {
   })
 
   it('survives SCRIPT FLUSH', async () => {
-    await using limiter = createRateLimiter({ ...fresh(), policies: { api: gcra({ limit: 10, per: '1m' }) } })
+    await using limiter = createRateLimiter({ ...fresh(), policies: { api: gcra({ limit: 10, per: '1h' }) } })
     await limiter.check('user:1')
     await server.flushScripts()
     expect(await limiter.check('user:1')).toMatchObject({ allowed: true, source: 'redis' })

@@ -1,6 +1,13 @@
-import { describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { fetchRateLimit } from '../../src/fetch.ts'
 import { createRateLimiter, gcra } from '../../src/index.ts'
+
+beforeEach(() => {
+  vi.useFakeTimers()
+})
+afterEach(() => {
+  vi.useRealTimers()
+})
 
 describe('fetchRateLimit', () => {
   it('adds the fields to responses that cannot be changed, and answers denials itself', async () => {

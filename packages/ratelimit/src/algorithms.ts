@@ -18,7 +18,7 @@ import {
 import { quotaKernel } from './quota-kernel.ts'
 import { stepKernel } from './step-kernel.ts'
 
-const COMMON = ['unit', 'mode', 'onError', 'plans'] as const
+const COMMON = ['unit', 'mode', 'exact', 'onError', 'plans'] as const
 
 /** A steady rate with room for bursts. */
 export interface GcraOptions extends PolicyOptions {

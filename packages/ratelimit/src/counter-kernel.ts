@@ -40,6 +40,7 @@ export const counterKernel: Kernel = {
     if (state.b > 0) return state.a + 2 * x - now
     return state.c > 0 ? state.a + x - now : 0
   },
+  ends: () => Number.POSITIVE_INFINITY,
   used: (state, now, { x }) => Math.ceil(estimate(state.c, now - state.a, x) + state.b),
   limitOf: ({ cap }) => cap,
 }

@@ -23,8 +23,8 @@ export interface PolicyDecision {
   readonly shadow: boolean
 }
 
-/** Who decided: Redis, the memory store, the cache of denials, or a failure mode. */
-export type DecisionSource = 'redis' | 'memory' | 'cache' | 'local' | 'open' | 'closed'
+/** Who decided: Redis, a lease, the memory store, the cache of denials, or a failure mode. */
+export type DecisionSource = 'redis' | 'lease' | 'memory' | 'cache' | 'local' | 'open' | 'closed'
 
 /** Why something was denied: used up, larger than the capacity, blocked, or the store is gone (`closed`). */
 export type DenialReason = 'limit' | 'never' | 'blocked' | 'unavailable'

@@ -1,5 +1,4 @@
-import type { State } from './kernel.ts'
-import { type Outcome, type Shape, type Slot, type SlotOutcome, windowsOf } from './operation.ts'
+import { type Outcome, type Shape, type Slot, type SlotOutcome, stateOf, windowsOf } from './operation.ts'
 import { INTERNALS } from './policy.ts'
 
 interface Denial {
@@ -94,7 +93,7 @@ function agedOutcome(
     const wait = Math.max(0, found.wait - age)
     return { fits: wait === 0, wait, blocked, parameters, a: found.a, b: found.b, c: found.c }
   }
-  const state: State = { a: found.a, b: found.b, c: kernel.code === 1 ? parameters.y : found.c }
+  const state = stateOf(slot, found)
   const windows = calendar ? windowsOf(slot, now) : NONE
   kernel.refresh(state, now, parameters, windows)
   const wait = kernel.wait(state, now, slot.cost, parameters, windows)

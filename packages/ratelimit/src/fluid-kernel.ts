@@ -34,6 +34,7 @@ export const fluidKernel: Kernel = {
   timeToFull(state, now, { x, z }) {
     return state.a === 0 ? 0 : (Math.floor(now / z) + Math.ceil(state.a / x)) * z - now
   },
+  ends: () => Number.POSITIVE_INFINITY,
   used: (state, _now, { y }) => Math.ceil(state.a / y),
   limitOf: ({ x, y, z }, window) => Math.round((x / y) * Math.ceil(window / z)),
 }

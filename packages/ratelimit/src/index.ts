@@ -23,7 +23,7 @@ export { LIMIT_ERRORS, LimitConfigError, LimitError, LimitUnavailableError } fro
 export type { MessageLimiter, MessageLimiterOptions } from './message-limiter.ts'
 export { messageLimiter } from './message-limiter.ts'
 export type { Offender } from './offenders.ts'
-export type { DenyCacheSettings, RateLimiterOptions } from './options.ts'
+export type { DenyCacheSettings, LeaseSettings, RateLimiterOptions } from './options.ts'
 export type { Algorithm, FailureMode, Policy, PolicySize } from './policy.ts'
 export type {
   AcquireOptions,

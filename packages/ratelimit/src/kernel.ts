@@ -57,6 +57,8 @@ export interface Kernel {
   refund(state: State, now: number, cost: number, limit: Parameters, mark?: ChargeMark): void
   /** Microseconds until nothing is in use any more, if nothing else is charged. */
   timeToFull(state: State, now: number, limit: Parameters, windows: readonly number[]): number
+  /** When all that was charged now comes back at once; Infinity when it comes back bit by bit. */
+  ends(state: State, limit: Parameters, windows: readonly number[]): number
   /** Milli-units in use. */
   used(state: State, now: number, limit: Parameters): number
   /** Milli-units per window that the parameters stand for. */

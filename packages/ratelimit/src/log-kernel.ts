@@ -63,6 +63,7 @@ export const logKernel: Kernel = {
   timeToFull(state, now, { x }) {
     return state.a === 0 ? 0 : state.b + x - now
   },
+  ends: () => Number.POSITIVE_INFINITY,
   used: (state) => state.a,
   limitOf: ({ cap }) => cap,
 }

@@ -1,4 +1,4 @@
-import type { ChargeMark, Parameters } from './kernel.ts'
+import type { ChargeMark, Parameters, State } from './kernel.ts'
 import { INTERNALS, type Policy } from './policy.ts'
 
 /** What a script call does with one subject. The numbers are the script's. */
@@ -114,6 +114,13 @@ export interface SlotOutcome {
   readonly a: number
   readonly b: number
   readonly c: number
+}
+
+/** The state that was found, to be aged here. Of a log's charges only the sum and the newest time are known. */
+export function stateOf(slot: Slot, { a, b, c, parameters }: SlotOutcome): State {
+  const { code } = slot.policy[INTERNALS].kernel
+  if (code === 5) return { a, b, c, entries: [{ at: b, cost: a }] }
+  return { a, b, c: code === 1 ? parameters.y : c }
 }
 
 export interface Outcome {

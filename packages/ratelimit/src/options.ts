@@ -21,6 +21,11 @@ export interface RateLimiterOptions<Name extends string = string> {
   readonly timeout?: Duration
   /** Denials answered without asking Redis; `false` turns it off. */
   readonly denyCache?: false | DenyCacheSettings
+  /**
+   * Lets each process charge hot subjects ahead and decide without asking Redis until that is spent; `true` for
+   * the defaults. Not for policies declared `exact`. @default false
+   */
+  readonly lease?: boolean | LeaseSettings
   /** Hash tags that subjects are spread over, the same in every process. @default 128 */
   readonly partitions?: number
   /** Most subjects per policy held in memory: without Redis, and by `onError: 'local'`. @default 100_000 */
@@ -41,6 +46,17 @@ export interface DenyCacheSettings {
   readonly maxAge?: Duration
 }
 
+/** How much is charged ahead, see {@link RateLimiterOptions.lease}. */
+export interface LeaseSettings {
+  /**
+   * Part of a limit that all processes together may hold unspent. That much more than the limit can be admitted
+   * in a span of time (nothing more by `fixedWindow` and `quota`), and that much may lie idle. @default 0.1
+   */
+  readonly maxShare?: number
+  /** What was not spent after so long is given back. @default '1s' */
+  readonly maxAge?: Duration
+}
+
 export interface ResolvedOptions {
   readonly policies: Readonly<Record<string, Policy>>
   readonly redis: RedisClient | undefined
@@ -48,6 +64,7 @@ export interface ResolvedOptions {
   readonly onError: FailureMode
   readonly timeout: number
   readonly denyCache: { readonly max: number; readonly maxAge: number }
+  readonly lease: { readonly maxShare: number; readonly maxAge: number } | undefined
   readonly partitions: number
   readonly maxSubjects: number
   readonly heartbeat: number
@@ -69,6 +86,7 @@ export function readOptions(options: RateLimiterOptions): ResolvedOptions {
     'onError',
     'timeout',
     'denyCache',
+    'lease',
     'partitions',
     'maxSubjects',
     'heartbeat',
@@ -81,8 +99,9 @@ export function readOptions(options: RateLimiterOptions): ResolvedOptions {
   }
   const denyCache = options.denyCache === undefined ? {} : options.denyCache
   if (denyCache !== false) reader.known(denyCache, ['max', 'maxAge'], 'denyCache')
+  const policies = readPolicies(reader, options.policies)
   return {
-    policies: readPolicies(reader, options.policies),
+    policies,
     redis,
     prefix: reader.string('prefix', options.prefix, 'limit', /^[A-Za-z0-9_.:-]{1,64}$/),
     onError: reader.oneOf('onError', options.onError, 'local', ['open', 'closed', 'local']),
@@ -92,11 +111,29 @@ export function readOptions(options: RateLimiterOptions): ResolvedOptions {
       maxAge:
         denyCache === false ? 0 : reader.duration('denyCache.maxAge', denyCache.maxAge, 1_000, { min: 0 }),
     },
+    lease: readLease(reader, options.lease, policies),
     partitions: reader.integer('partitions', options.partitions, 128, { min: 1, max: 16_384 }),
     maxSubjects: reader.integer('maxSubjects', options.maxSubjects, 100_000, { min: 1 }),
     heartbeat: reader.duration('heartbeat', options.heartbeat, 5_000, { min: 50 }),
     topOffenders: reader.integer('topOffenders', options.topOffenders, 0, { min: 0, max: 10_000 }),
     name: reader.string('name', options.name, 'ratelimit', /^.{1,64}$/),
+  }
+}
+
+function readLease(
+  reader: OptionReader,
+  given: boolean | LeaseSettings | undefined,
+  policies: Readonly<Record<string, Policy>>,
+): ResolvedOptions['lease'] {
+  if (given === undefined || given === false) return undefined
+  const settings = given === true ? {} : given
+  reader.known(settings, ['maxShare', 'maxAge'], 'lease')
+  for (const [name, { exact }] of Object.entries(policies)) {
+    if (exact) reader.fail(`lease is not for policies declared exact: policies.${name} is`)
+  }
+  return {
+    maxShare: reader.number('lease.maxShare', settings.maxShare, 0.1, { min: 0.001, max: 1 }),
+    maxAge: reader.duration('lease.maxAge', settings.maxAge, 1_000, { min: 10, max: 60_000 }),
   }
 }
 

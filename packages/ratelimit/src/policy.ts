@@ -29,6 +29,8 @@ export interface PolicyOptions {
   readonly unit?: string
   /** `'shadow'` counts and reports but never denies: to try a limit on live traffic. @default 'enforce' */
   readonly mode?: 'enforce' | 'shadow'
+  /** True forbids `lease` in a limiter with this policy: every unit is to be decided by Redis. @default false */
+  readonly exact?: boolean
   /** @default the limiter's `onError` */
   readonly onError?: FailureMode
   /** Other sizes by plan name, chosen per call with `plan`. */
@@ -46,6 +48,7 @@ export interface Policy {
   readonly window: number
   readonly unit: string
   readonly mode: 'enforce' | 'shadow'
+  readonly exact: boolean
   readonly onError: FailureMode | undefined
   readonly plans: readonly string[]
   /** @internal */
@@ -130,6 +133,7 @@ export function definePolicy(
     window: window / 1_000,
     unit: reader.string('unit', options.unit, 'requests', UNIT),
     mode,
+    exact: reader.boolean('exact', options.exact, false),
     onError,
     plans: [...plans.keys()],
     [INTERNALS]: {

@@ -37,6 +37,7 @@ export const quotaKernel: Kernel = {
   timeToFull(state, now, { cap }, windows) {
     return state.a === 0 ? 0 : boundaryAfter(state.b, Math.ceil(state.a / cap), windows) - now
   },
+  ends: (state, _limit, windows) => boundaryAfter(state.b, 1, windows),
   used: (state) => state.a,
   limitOf: ({ cap }) => cap,
 }

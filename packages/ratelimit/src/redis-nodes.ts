@@ -3,7 +3,7 @@ import { type RedisScript, redisScript } from '@cays/core/redis-script'
 import { connected, type RedisClient } from './redis-client.ts'
 
 // One sorted set of node ids by the time they were last seen. ARGV: id, milliseconds a node counts as live;
-// an empty lifetime takes the node out.
+// an empty lifetime takes the node out. Answers { live nodes, 1 if this one was not among them before }.
 const LUA = `
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -11,11 +11,11 @@ if ARGV[2] == '' then
   redis.call('ZREM', KEYS[1], ARGV[1])
   return 0
 end
-redis.call('ZADD', KEYS[1], now, ARGV[1])
+local new = redis.call('ZADD', KEYS[1], now, ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[2])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], now + ARGV[2], '+inf')
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
-return redis.call('ZCARD', KEYS[1])
+return { redis.call('ZCARD', KEYS[1]), new }
 `
 
 export const nodesScript: RedisScript = redisScript(LUA)
@@ -39,6 +39,10 @@ export class Nodes {
   #timer: NodeJS.Timeout | undefined
   #beating: Promise<void> | undefined
   #count = 1
+  // Of the last heartbeat that was answered: when it was sent; and since when this node has been counted by all
+  // others without a break.
+  #sent = Number.NEGATIVE_INFINITY
+  #member = Number.POSITIVE_INFINITY
 
   constructor(options: NodesOptions) {
     this.#options = options
@@ -46,6 +50,17 @@ export class Nodes {
 
   get count(): number {
     return this.#count
+  }
+
+  /**
+   * This node's part of a whole, such that the parts of all nodes never add up to more; 0 while it is not known.
+   *
+   * A count stands for two intervals after it was asked for, and a node takes part once it has been counted for
+   * as long: so whoever takes part now was there when each count that stands was made.
+   */
+  share(now: number): number {
+    const term = 2 * this.#options.interval
+    return now - this.#sent <= term && now - this.#member >= term ? 1 / this.#count : 0
   }
 
   /** Begins with the first decision, not at construction: a limiter nobody uses does no I/O. */
@@ -72,12 +87,17 @@ export class Nodes {
 
   async #beat(): Promise<void> {
     try {
-      const count = await this.#send(this.#options.interval * 3)
-      if (typeof count === 'number' && count > 0) this.#count = count
+      const sent = performance.now()
+      const [count, isNew] = (await this.#send(this.#options.interval * 3)) as [number, number]
+      // New again after a pause longer than its life, or because Redis lost its data.
+      if (isNew === 1) this.#member = performance.now()
+      this.#sent = sent
+      this.#count = count
     } catch {
       // The decisions' own calls report the failure; the last known count stands.
     }
   }
+
   async #send(lifetime: number | ''): Promise<unknown> {
     const { client, key, id, timeout } = this.#options
     if (!connected(client)) throw new Error('not connected')

@@ -86,15 +86,16 @@ export function marksOf(shape: Shape, outcome: Outcome): ChargeMark[] {
   })
 }
 
-/** The refund of everything a granted operation charged. */
-export function giveBack(shape: Shape, outcome: Outcome): Shape {
+/** The refund of everything a granted operation charged, or of the milli-units that are left of it, by slot. */
+export function giveBack(shape: Shape, outcome: Outcome, left?: readonly number[]): Shape {
   const marks = marksOf(shape, outcome)
   const slots = shape.slots.flatMap((slot, index) => {
     const found = outcome.slots[index]
     const mark = marks[index]
     // A shadow policy over its limit was not charged.
-    if (!found || !mark || slot.cost === 0 || (slot.policy.mode === 'shadow' && !found.fits)) return []
-    return [{ ...slot, mark }]
+    const cost = left?.[index] ?? slot.cost
+    if (!found || !mark || cost === 0 || (slot.policy.mode === 'shadow' && !found.fits)) return []
+    return [{ ...slot, cost, mark }]
   })
   return new Shape(MODE.refund, slots)
 }

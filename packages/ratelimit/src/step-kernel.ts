@@ -34,6 +34,7 @@ export const stepKernel: Kernel = {
   timeToFull(state, now, { x, y }) {
     return state.a === 0 ? 0 : state.b + Math.ceil(state.a / x) * y - now
   },
+  ends: (state, { y }) => state.b + y,
   used: (state) => state.a,
   limitOf: ({ x }) => x,
 }

@@ -1,0 +1,195 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { createRateLimiter, fixedWindow, gcra, quota, slidingLog, tokenBucket } from '../../src/index.ts'
+import { Leases } from '../../src/leases.ts'
+import { MemoryStore } from '../../src/memory-store.ts'
+import { MODE, type Outcome, type Shape } from '../../src/operation.ts'
+import type { Receiver } from '../../src/redis-store.ts'
+import { Shapes } from '../../src/shapes.ts'
+import { LeaseModel } from '../model/lease-model.ts'
+import { seeded } from '../model/scenario.ts'
+
+const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 1e9))
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: new Date('2026-03-10T12:00:00Z') })
+})
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+const POLICIES = {
+  gcra: gcra({ limit: 400, per: '1s', burst: 600 }),
+  bucket: tokenBucket({ capacity: 300, refill: 500, per: '1s' }),
+  interval: tokenBucket({ capacity: 400, refill: 200, per: 300, style: 'interval' }),
+  fixed: fixedWindow({ limit: 300, per: 400 }),
+  log: slidingLog({ limit: 300, per: 500 }),
+  hourly: quota({ limit: 3_000, period: 'hour' }),
+}
+const MAX_SHARE = 0.2
+
+/** A server that decides like Redis, on a clock of its own, behind connections that are late and lossy. */
+class Server {
+  readonly store: MemoryStore
+  readonly #random: () => number
+  readonly #speed: number
+  lossy = false
+
+  constructor(random: () => number) {
+    this.#random = random
+    this.#speed = 1 + (random() - 0.5) / 1_000
+    this.store = new MemoryStore({ max: 1_000, now: () => this.now })
+  }
+
+  get now(): number {
+    return Math.floor(Date.UTC(2026, 2, 10, 12, 59, 58) * 1_000 + performance.now() * 1_000 * this.#speed)
+  }
+
+  /** A connection: what is sent arrives in its order. */
+  connect() {
+    let arrival = 0
+    let answer = 0
+    return {
+      submit: (shape: Shape, subject: string, receiver: Receiver) => {
+        const asked = performance.now()
+        arrival = Math.max(arrival, asked + this.#random() * 20)
+        const fate = this.lossy ? this.#random() : 1
+        setTimeout(() => {
+          if (fate < 0.02) {
+            receiver.fail(new Error('never arrived') as never)
+            return
+          }
+          const outcome = { ...this.store.run(shape, subject), asked: asked * 1_000 }
+          answer = Math.max(answer, performance.now() + this.#random() * 20)
+          setTimeout(() => {
+            if (fate < 0.04) receiver.fail(new Error('no answer') as never)
+            else receiver.settle(outcome)
+          }, answer - performance.now())
+        }, arrival - asked)
+      },
+    }
+  }
+}
+
+class Node {
+  readonly leases: Leases
+  readonly #connection: ReturnType<Server['connect']>
+  alive = true
+
+  constructor(server: Server, share: () => number) {
+    this.#connection = server.connect()
+    this.leases = new Leases({
+      maxShare: MAX_SHARE,
+      maxAge: 100,
+      store: this.#connection,
+      share,
+      onReturn: () => {},
+    })
+  }
+
+  check(subject: string, shape: Shape, admit: (outcome: Outcome, leased: boolean) => void): void {
+    const leased = this.leases.spend(subject, shape)
+    if (leased) {
+      admit(leased, true)
+      return
+    }
+    const settle = (outcome: Outcome) => {
+      if (outcome.granted && this.alive) admit(outcome, false)
+    }
+    this.#connection.submit(shape, subject, { settle, fail: () => {} })
+    this.leases.want(subject, shape)
+  }
+}
+
+describe('leases', () => {
+  it.each([
+    { title: 'live and hear every answer', harm: false },
+    { title: 'die and lose answers', harm: true },
+  ])(
+    `admit no more than they say, from nodes that $title (seed ${seed})`,
+    async ({ harm }) => {
+      for (let round = 0; round < 2; round++) {
+        const random = seeded(seed + round)
+        const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T
+        const server = new Server(random)
+        server.lossy = harm
+        let count = 3
+        const share = () => 1 / count
+        const nodes = Array.from({ length: 3 }, () => new Node(server, share))
+        const shapes = new Shapes(POLICIES)
+        const model = new LeaseModel(POLICIES, MAX_SHARE)
+        const spent = { leased: 0, asked: 0 }
+        for (let step = 0; step < 4_000; step++) {
+          const policy = pick(Object.keys(POLICIES)) as keyof typeof POLICIES
+          const node = pick(nodes)
+          if (!node.alive) continue
+          const cost = pick([1, 1, 1, 2, 0.5])
+          const shape = shapes.of(MODE.check, { policies: [policy], cost })
+          node.check(policy, shape, (outcome, leased) => {
+            spent[leased ? 'leased' : 'asked'] += cost
+            // A leased unit is admitted now, whatever time the node believes it is.
+            model.admit(policy, leased ? server.now : outcome.now, cost, outcome.slots[0]?.b ?? 0)
+          })
+          if (random() < 0.1) vi.advanceTimersByTime(random() < 0.02 ? 150 : random() * 4)
+          if (random() < 0.001) count = pick([3, 4, 8])
+          if (random() < 0.002) node.leases.revoke(policy)
+          if (harm && random() < 0.0005 && nodes.filter(({ alive }) => alive).length > 1) node.alive = false
+        }
+        expect(model.broken).toEqual([])
+        expect(spent.leased).toBeGreaterThan(100)
+        const closing = nodes.filter(({ alive }) => alive).map(({ leases }) => leases.close())
+        await vi.advanceTimersByTimeAsync(100)
+        await Promise.all(closing)
+        // What was not spent has been given back: this hour's count is what was admitted in it.
+        if (!harm) {
+          const outcome = server.store.run(shapes.of(MODE.peek, { policies: ['hourly'] }), 'hourly')
+          expect(outcome.slots[0]?.a).toBe(model.inPeriod('hourly', outcome.slots[0]?.b ?? 0))
+        }
+      }
+    },
+    60_000,
+  )
+
+  it('are taken by hot subjects alone, and given back when they are not used up', async () => {
+    const store = new MemoryStore({ max: 10, now: () => performance.now() * 1_000 })
+    const sent: Shape[] = []
+    const leases = new Leases({
+      maxShare: 0.1,
+      maxAge: 1_000,
+      share: () => 1,
+      onReturn: () => {},
+      store: {
+        submit(shape, subject, receiver) {
+          sent.push(shape)
+          receiver.settle({ ...store.run(shape, subject), asked: performance.now() * 1_000 })
+        },
+      },
+    })
+    const shape = new Shapes({ api: fixedWindow({ limit: 1_000, per: '1h' }) }).of(MODE.check, undefined)
+    const check = () => {
+      if (leases.spend('hot', shape)) return 'lease'
+      leases.want('hot', shape)
+      return 'redis'
+    }
+    expect(Array.from({ length: 16 }, check).filter((source) => source === 'lease')).toHaveLength(8)
+    expect(sent.map(({ mode, slots }) => [mode, slots[0]?.cost])).toEqual([[MODE.check, 8_000]])
+    // Used up: the next one is twice as large.
+    check()
+    check()
+    expect(sent.slice(1).map(({ mode, slots }) => [mode, slots[0]?.cost])).toEqual([[MODE.check, 16_000]])
+    await vi.advanceTimersByTimeAsync(2_000)
+    expect(sent.slice(2).map(({ mode, slots }) => [mode, slots[0]?.cost])).toEqual([[MODE.refund, 15_000]])
+    expect(check()).toBe('redis')
+    await leases.close()
+  })
+
+  it('are refused for policies declared exact, and with settings that make no sense', () => {
+    const policies = { api: gcra({ limit: 1, per: '1s', exact: true }) }
+    expect(() => createRateLimiter({ policies, lease: true })).toThrow(/policies.api is/)
+    expect(() => createRateLimiter({ policies, lease: false })).not.toThrow()
+    const loose = { api: gcra({ limit: 1, per: '1s' }) }
+    expect(() => createRateLimiter({ policies: loose, lease: { maxShare: 2 } })).toThrow(/lease.maxShare/)
+    expect(() => createRateLimiter({ policies: loose, lease: { share: 1 } as never })).toThrow(
+      /unknown option/,
+    )
+  })
+})

@@ -77,7 +77,10 @@ describe('concurrency across processes', () => {
     connection.disconnect()
     expect((await living.enter('a')).allowed).toBe(false)
     const [key = ''] = await redis.keys(`${shared.prefix}:*`)
-    const endOfLast = async () => Number((await redis.zrange(key, -1, -1, 'WITHSCORES'))[1])
+    const endOfLast = async () => {
+      const [last = ''] = await redis.zrange(key, '-1', '-1')
+      return Number(await redis.zscore(key, last))
+    }
     const entered = await endOfLast()
     const taken = await living.enter('a', { maxWait: '30s' })
     expect(taken.allowed).toBe(true)

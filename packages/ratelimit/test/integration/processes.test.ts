@@ -3,9 +3,12 @@ import { fileURLToPath } from 'node:url'
 import { type StandaloneRedis, startRedis } from '@cays/testkit'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createRateLimiter, gcra } from '../../src/index.ts'
 import { type FLEET_POLICIES, LEDGERS } from './fleet.ts'
+import { type Admitted, LEASED, mostAbove, mostWithin } from './lease-fleet.ts'
 
-const worker = fileURLToPath(new URL('./worker.ts', import.meta.url))
+const worker = new URL('./worker.ts', import.meta.url)
+const leaseWorker = new URL('./lease-worker.ts', import.meta.url)
 const PROCESSES = 8
 const DURATION = Number(process.env.CAYS_PHASE ?? 5_000)
 
@@ -19,12 +22,19 @@ afterAll(async () => {
   await server?.close()
 })
 
-/** Runs one process of the fleet; its clock may be wrong by `skew` milliseconds. */
-function run(skew: number): Promise<Decided[]> {
+/** What a process printed, once it is gone. */
+function outputOf<Printed>(file: URL, ...parameters: (string | number)[]): Promise<Printed> {
   return new Promise((resolve, reject) => {
     const child = spawn(
       process.execPath,
-      ['--import', 'tsx', '--conditions=@cays/source', worker, server.url, String(DURATION), String(skew)],
+      [
+        '--import',
+        'tsx',
+        '--conditions=@cays/source',
+        fileURLToPath(file),
+        server.url,
+        ...parameters.map(String),
+      ],
       { stdio: ['ignore', 'pipe', 'inherit'] },
     )
     let output = ''
@@ -33,23 +43,25 @@ function run(skew: number): Promise<Decided[]> {
     })
     child.on('error', reject)
     // Not 'exit': the pipe may still hold a part of the output then.
-    child.on('close', (code) => {
-      if (code === 0) resolve(JSON.parse(output) as Decided[])
-      else reject(new Error(`a worker ended with ${code}`))
+    child.on('close', (code, signal) => {
+      if (code === 0 || signal === 'SIGKILL') resolve(JSON.parse(output) as Printed)
+      else reject(new Error(`a worker ended with ${code ?? signal}`))
     })
   })
 }
+
+const fleetOf = <Value>(each: (index: number) => Value) =>
+  Array.from({ length: PROCESSES }, (_, i) => each(i))
 
 describe('several processes that hammer one subject', () => {
   it(
     'are admitted as one process would be: each decision is the one that all admissions before it allow',
     async () => {
       // Half of the fleet has clocks that are an hour wrong: only the server's counts.
-      const skews = Array.from(
-        { length: PROCESSES },
-        (_, index) => [0, 3_600_000, 0, -3_600_000][index % 4] ?? 0,
-      )
-      const decisions = (await Promise.all(skews.map(run))).flat()
+      const skewOf = (index: number) => [0, 3_600_000, 0, -3_600_000][index % 4] ?? 0
+      const decisions = (
+        await Promise.all(fleetOf((index) => outputOf<Decided[]>(worker, DURATION, skewOf(index))))
+      ).flat()
       for (const [policy, ledgerOf] of Object.entries(LEDGERS)) {
         const ledger = ledgerOf()
         // Decisions of one batch have one time; there its admissions come first.
@@ -74,9 +86,46 @@ describe('several processes that hammer one subject', () => {
     DURATION + 120_000,
   )
 
+  it(
+    'with leases are admitted what the limit allows and what was leased, and what they did not use is given back',
+    async () => {
+      const admitted = (
+        await Promise.all(
+          fleetOf(() => outputOf<Admitted[]>(leaseWorker, 'leased', DURATION, 1_000, 'close')),
+        )
+      ).flat()
+      const of = (name: string) => admitted.filter(([policy]) => policy === name)
+      expect(admitted.filter(([, , , leased]) => leased === 1).length).toBeGreaterThan(0)
+      const outstanding = LEASED.maxShare * 400
+      expect(mostAbove(of('gcra'), 800, 400 / 1_000_000)).toBeLessThanOrEqual(outstanding)
+      expect(mostWithin(of('log'), 1_000_000)).toBeLessThanOrEqual(400 + outstanding)
+      // Of a window exactly what the limit says, and nothing is held back.
+      const { limit } = LEASED.policies.fixed
+      expect(of('fixed').length).toBeLessThanOrEqual(limit)
+      expect(await leftOf('leased')).toBe(limit - of('fixed').length)
+    },
+    DURATION + 120_000,
+  )
+
+  it('leave at most their leases charged when they are killed', async () => {
+    const admitted = await outputOf<Admitted[]>(leaseWorker, 'killed', 0, 250, 'die')
+    const { limit } = LEASED.policies.fixed
+    const charged = limit - (await leftOf('killed'))
+    expect(admitted.at(-1)?.[3]).toBe(1)
+    expect(charged).toBeGreaterThan(admitted.length)
+    expect(charged).toBeLessThanOrEqual(admitted.length + LEASED.maxShare * limit)
+  })
+
+  async function leftOf(prefix: string): Promise<number> {
+    const redis = new Redis(server.url)
+    await using limiter = createRateLimiter({ redis, prefix, timeout: '30s', policies: LEASED.policies })
+    const { policies } = await limiter.peek('fixed', { policies: ['fixed'] })
+    redis.disconnect()
+    return policies.fixed?.remaining ?? Number.NaN
+  }
+
   it('leave no charge behind for what they denied', async () => {
     const redis = new Redis(server.url)
-    const { createRateLimiter, gcra } = await import('../../src/index.ts')
     await using limiter = createRateLimiter({
       redis,
       prefix: 'mix',

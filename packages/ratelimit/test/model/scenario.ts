@@ -1,4 +1,4 @@
-import { expect } from 'vitest'
+import { deepStrictEqual } from 'node:assert'
 import { type Decision, decisionOf } from '../../src/decision.ts'
 import { fixedWindow, gcra, quota, slidingLog, slidingWindow, tokenBucket } from '../../src/index.ts'
 import type { ChargeMark } from '../../src/kernel.ts'
@@ -134,7 +134,7 @@ export async function playScenario(store: StoreUnderTest, seed: number, turns: n
           subject,
           judge(decision, outcome) {
             const { marks, ...answer } = expected
-            expect(plain(decision), label).toEqual(answer)
+            deepStrictEqual({ label, ...plain(decision) }, { label, ...answer })
             compared++
             if (charging && decision.allowed) {
               granted.push({ subject, shape, marks: marksOf(shape, outcome), models: [...marks] })

@@ -114,7 +114,6 @@ local arrive = {
     end
     if A[k] > start then dirty[k] = true end
     A[k] = start
-    if p[3] > l[1] then return huge end
     return C[k] * (x - (now - start)) / x + B[k] + p[3] <= l[1] and 0 or x
   end,
   function(k, p, l)

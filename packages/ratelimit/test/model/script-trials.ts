@@ -117,6 +117,31 @@ export const SCRIPT_TRIALS: readonly Trial[] = [
         const after = back + 2_100_000
         deepStrictEqual([policy, after, await check(after, policy)], [policy, after, true])
       }
+      // A quota that was used up in an hour that is still to come is used up in the one before it, not in both.
+      const quotas = asking(ground, clocked(script), { hourly: quota({ limit: 1, period: 'hour' }) })
+      const admits: boolean[] = []
+      for (const at of [START, back, START]) {
+        await setClock(ground, at)
+        admits.push((await quotas.ask(MODE.check, {})).granted)
+      }
+      deepStrictEqual(admits, [true, false, true])
+    },
+  },
+  {
+    seeded: false,
+    promise: 'reads logs of any length',
+    async run(ground, script) {
+      const { ask } = asking(ground, clocked(script), { log: slidingLog({ limit: 150, per: '1s' }) })
+      for (const at of [0, 1_000, 2_000]) {
+        await setClock(ground, START + at)
+        await Promise.all(Array.from({ length: 50 }, () => ask(MODE.check, {})))
+      }
+      await setClock(ground, START + 3_000)
+      const denied = await ask(MODE.check, { cost: 120 })
+      deepStrictEqual([denied.granted, denied.slots[0]?.wait], [false, 999_000])
+      await setClock(ground, START + SECOND + 1_500)
+      deepStrictEqual((await ask(MODE.check, { cost: 101 })).granted, false)
+      deepStrictEqual((await ask(MODE.check, { cost: 100 })).granted, true)
     },
   },
   {

@@ -4,6 +4,7 @@ import { Lifecycle } from '@cays/core/lifecycle'
 import { Batch, type BatchContext } from './batch.ts'
 import type { Cache, CacheEvents, CacheHealth } from './cache.ts'
 import { encode } from './codec.ts'
+import { pack } from './compression.ts'
 import { seal } from './envelope.ts'
 import { CacheError } from './errors.ts'
 import { Fleet, type Reach } from './fleet.ts'
@@ -22,6 +23,7 @@ import {
 } from './plan.ts'
 import { type Outcome, ReadThrough } from './read-through.ts'
 import type { Change, Write } from './redis-feed.ts'
+import { misfitOf, unfit } from './schema.ts'
 import { createSpace, type Space, type SpaceOptions, type StoredCache } from './space.ts'
 import { READS, REDIS, WRITES } from './telemetry.ts'
 import { Timeline } from './timeline.ts'
@@ -78,7 +80,7 @@ class TwoTierCache implements Cache {
     // Frozen: subscribers may keep what they make of it.
     const hit = Object.freeze({ instance: this.name, attributes: { 'cache.result': 'memory' } })
     this.#memory = new MemoryTier(settings.l1, this.#timeline, () => READS.publish(hit))
-    this.#defaults = { freshness: settings.freshness, tags: [] }
+    this.#defaults = { freshness: settings.freshness, tags: [], schema: undefined }
     if (settings.redis) {
       const fleet = new Fleet({
         client: settings.redis,
@@ -115,7 +117,7 @@ class TwoTierCache implements Cache {
       answer: (key) => this.#memory.answer(key),
       getOrSet: (key, load, options) => this.#getOrSet(key, load, options),
       peek: <T>(key: string) => this.#memory.fresh(key)?.value as T | undefined,
-      getMany: <T>(keys: readonly string[], options?: CallOptions) => this.#getMany<T>(keys, options),
+      getMany: (keys, options) => this.#getMany(keys, options),
       set: (key, value, options) => this.#set(key, value, options),
       invalidate: (keys) => this.#write({ kind: 'invalidate', names: keys }),
       expire: (keys) => this.#write({ kind: 'expire', names: keys }),
@@ -171,9 +173,12 @@ class TwoTierCache implements Cache {
     return named
   }
 
-  #getMany<T>(keys: readonly string[], options: CallOptions | undefined): Promise<ReadonlyMap<string, T>> {
+  #getMany<T>(
+    keys: readonly string[],
+    options: (CallOptions & Pick<GetOrSetOptions, 'schema'>) | undefined,
+  ): Promise<ReadonlyMap<string, T>> {
     return this.#lifecycle.run(async () => {
-      return (await this.#reads.readMany(keys, options?.signal)) as ReadonlyMap<string, T>
+      return (await this.#reads.readMany(keys, options?.signal, options?.schema)) as ReadonlyMap<string, T>
     })
   }
 
@@ -199,11 +204,14 @@ class TwoTierCache implements Cache {
     return this.#set(plainKey(key), value, options?.tags ? withPlainTags(options) : options)
   }
 
-  #set(key: string, value: unknown, options: SetOptions | undefined): Promise<Reach> {
+  #set(key: string, value: unknown, options: GetOrSetOptions | undefined): Promise<Reach> {
     return this.#lifecycle.run(async () => {
-      const { freshness, tags } = planOf(options, this.#defaults, 'set')
+      const { freshness, tags, schema } = planOf(options, this.#defaults, 'set')
+      const misfit = await misfitOf(schema, value)
+      if (misfit) throw unfit(misfit)
       if (this.#transactions.defers({ kind: 'set', names: [key] })) return 'deferred'
       const fleet = this.#fleet
+      const encoded = fleet ? await pack(encode(value), this.#settings.l2) : undefined
       if (fleet?.usable && !fleet.feed.confirmed) await fleet.feed.confirm()
       if (fleet?.usable) await fleet.feed.remember(tags)
       this.#reads.void(key)
@@ -215,9 +223,9 @@ class TwoTierCache implements Cache {
         let write: Write = { kind: 'set', names: [key] }
         let reach: 'fleet' | 'queued' = 'fleet'
         if (fleet) {
-          const body = seal(key, epoch, { seq: knows, tags, grace: undefined }, encode(value))
           // A value too large for Redis stays in memory; what Redis had goes all the same.
-          if (Buffer.byteLength(body) <= this.#settings.l2.maxEntryBytes) {
+          if (encoded !== undefined) {
+            const body = seal(key, epoch, { seq: knows, tags, grace: undefined, took: undefined }, encoded)
             const put = { ttl: Math.ceil(ttl), whole: Math.ceil(ttl + staleFor(freshness, undefined)), body }
             write = { ...write, put }
           }
@@ -231,6 +239,7 @@ class TwoTierCache implements Cache {
           this.#memory.set(key, {
             value,
             freshUntil: sent + ttl,
+            earlyAt: sent + ttl,
             currentUntil: sent + this.#settings.sync.maxStaleness,
             generation,
             grace: undefined,

@@ -1,4 +1,5 @@
 import { decode } from './codec.ts'
+import { isPacked, unpack } from './compression.ts'
 
 /** A value as another process stored it. */
 export interface Envelope {
@@ -9,6 +10,8 @@ export interface Envelope {
   readonly tags: readonly string[]
   /** Its own grace, in milliseconds; `undefined` leaves it to the reader's. */
   readonly grace: number | undefined
+  /** How long it took to load, in milliseconds; `undefined` when nobody needs to know. */
+  readonly took: number | undefined
   readonly value: unknown
 }
 
@@ -16,25 +19,36 @@ export interface Envelope {
 export function seal(
   key: string,
   epoch: string,
-  { seq, tags, grace }: Pick<Envelope, 'seq' | 'tags' | 'grace'>,
+  { seq, tags, grace, took }: Pick<Envelope, 'seq' | 'tags' | 'grace' | 'took'>,
   encoded: string,
 ): string {
-  const about = grace === undefined ? (tags.length > 0 ? [key, tags] : [key]) : [key, tags, grace]
+  const plain = grace === undefined && took === undefined
+  const about = plain ? (tags.length > 0 ? [key, tags] : [key]) : [key, tags, grace ?? null, took ?? null]
   return `${epoch}|${seq}|${JSON.stringify(about)}\n${encoded}`
 }
 
-/** Reads a stored value; `undefined` when it is not one of this key, or not readable by this version. */
-export function open(key: string, raw: string): Envelope | undefined {
+/**
+ * Reads a stored value; `undefined` when it is not one of this key, not readable by this version, or has more
+ * than `limit` bytes in a compressed form.
+ */
+export async function open(key: string, raw: string, limit: number): Promise<Envelope | undefined> {
   try {
     const expires = Number(raw.slice(1, 14))
     const end = raw.indexOf('\n')
     const afterEpoch = raw.indexOf('|', 24)
     const afterSeq = raw.indexOf('|', afterEpoch + 1)
-    const about = JSON.parse(raw.slice(afterSeq + 1, end)) as [string, string[]?, number?]
-    const [storedKey, tags = [], grace] = about
+    const about = JSON.parse(raw.slice(afterSeq + 1, end)) as [
+      string,
+      string[]?,
+      (number | null)?,
+      (number | null)?,
+    ]
+    const [storedKey, tags = [], grace, took] = about
     if (storedKey !== key) return undefined
     const seq = Number(raw.slice(afterEpoch + 1, afterSeq))
-    return { expires, seq, tags, grace, value: decode(raw.slice(end + 1)) }
+    const text = raw.slice(end + 1)
+    const value = decode(isPacked(text) ? await unpack(text, limit) : text)
+    return { expires, seq, tags, grace: grace ?? undefined, took: took ?? undefined, value }
   } catch {
     return undefined
   }

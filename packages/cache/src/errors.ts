@@ -27,6 +27,11 @@ export const CACHE_ERRORS = {
       'The loader failed a moment ago in another process and the key is in its back-off window, `errorBackoff`. Look for the failure there; call again after the window.',
     retryable: true,
   },
+  CACHE_ERR_SCHEMA: {
+    meaning:
+      'The loader returned a value that does not fit `schema`; the message names the properties. Fix the loader or the schema. Values in Redis that do not fit are loaded anew instead.',
+    retryable: false,
+  },
   CACHE_ERR_REDIS: {
     meaning:
       'Redis did not answer in time, is not connected or refused a command. Calls never reject with it: it is the payload of the `redis-down` event and of `health()`.',

@@ -4,6 +4,8 @@ import type { Fence } from './fences.ts'
 export class Flight {
   readonly key: string
   readonly fence: Fence
+  /** Loads though a value is fresh that has less than this many milliseconds left; 0 for any other load. */
+  readonly early: number
   readonly startedAt: number = performance.now()
   /** What callers get: the value, or an older one while the load goes on behind it. */
   readonly answer: Promise<unknown>
@@ -17,8 +19,9 @@ export class Flight {
   #resolve: (value: unknown) => void = () => {}
   #reject: (error: unknown) => void = () => {}
 
-  constructor(key: string, fence: Fence, tags: readonly string[]) {
+  constructor(key: string, fence: Fence, tags: readonly string[], early: number) {
     this.key = key
+    this.early = early
     this.fence = fence
     this.tags = tags
     this.answer = new Promise((resolve, reject) => {

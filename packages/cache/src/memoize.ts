@@ -2,6 +2,7 @@ import type { Reach } from './fleet.ts'
 import { type CallKey, callKey, callKeyOf, plainKey } from './key.ts'
 import { type FreshnessOptions, readName, refuseUnknown } from './options.ts'
 import type { GetOrSetOptions } from './plan.ts'
+import type { Schema } from './schema.ts'
 import { type StoredCache, spaceTag } from './space.ts'
 
 export interface MemoizeOptions<Args extends readonly unknown[], T> extends FreshnessOptions {
@@ -11,6 +12,8 @@ export interface MemoizeOptions<Args extends readonly unknown[], T> extends Fres
   readonly key?: ((...args: Args) => readonly unknown[]) | undefined
   /** Tags of a value. */
   readonly tags?: readonly string[] | ((value: T, ...args: Args) => readonly string[]) | undefined
+  /** What results must be, as a Standard Schema. See `GetOrSetOptions.schema`. */
+  readonly schema?: Schema<T> | undefined
 }
 
 /** A function whose results are cached. */
@@ -33,7 +36,7 @@ export function memoizeWith<Args extends readonly unknown[], T>(
   fn: (...args: Args) => T | PromiseLike<T>,
   options: MemoizeOptions<Args, T>,
 ): Memoized<Args, T> {
-  refuseUnknown(options, ['name', 'key', 'tags'], 'memoize')
+  refuseUnknown(options, ['name', 'key', 'tags', 'schema'], 'memoize')
   const { name: rawName, key, tags, ...freshness } = options
   const name = readName(rawName, 'memoize')
   const own = spaceTag(name)

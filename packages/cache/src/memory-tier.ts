@@ -8,6 +8,8 @@ export interface NewEntry {
   readonly value: unknown
   /** End of its ttl; the start of staleness. */
   readonly freshUntil: number
+  /** When a reader loads it anew behind its back; `freshUntil` when none does. */
+  readonly earlyAt: number
   /** Until when the value is within the bound without the feed being confirmed again: it was current this recently. */
   readonly currentUntil: number
   readonly generation: number
@@ -21,6 +23,7 @@ export interface NewEntry {
 /** One value in this process. */
 export interface Entry extends NewEntry {
   freshUntil: number
+  earlyAt: number
   knows: number
   /** The timeline's version at which it was last found valid; -1 when it has to be judged anew. */
   checked: number
@@ -87,10 +90,13 @@ export class MemoryTier {
     return entry
   }
 
-  /** As {@link fresh}, as a promise; without allocation, too, from the second time on. */
+  /**
+   * As {@link fresh}, as a promise; without allocation, too, from the second time on. Nothing when the value is
+   * to be loaded anew early.
+   */
   answer(key: string): Promise<unknown> | undefined {
     const entry = this.fresh(key)
-    if (entry === undefined) return undefined
+    if (entry === undefined || this.#now >= entry.earlyAt) return undefined
     entry.promise ??= Promise.resolve(entry.value)
     return entry.promise
   }
@@ -133,6 +139,7 @@ export class MemoryTier {
       {
         value,
         freshUntil: Math.floor(entry.freshUntil),
+        earlyAt: Math.floor(entry.earlyAt),
         currentUntil: Math.floor(entry.currentUntil),
         generation,
         grace,

@@ -19,6 +19,12 @@ export interface FreshnessOptions {
   readonly softTimeout?: Duration | undefined
   /** How long a load may take at all; then its `ctx.signal` aborts and callers are rejected. @default '30s' */
   readonly timeout?: Duration | undefined
+  /**
+   * How eagerly one of its readers loads a value anew behind its back while it is still fresh, so that nobody
+   * waits at its end: the β of XFetch. 1 begins about as long before the end as the load took, more is earlier,
+   * 0 is never. Each process draws its moment at random, and one of them loads. @default 0
+   */
+  readonly earlyRefresh?: number | undefined
   /** After a failed load, how long the key is not loaded again and callers get that failure. @default 100 */
   readonly errorBackoff?: Duration | undefined
 }
@@ -45,6 +51,8 @@ export interface RedisOptions {
   readonly retryAfter?: Duration | undefined
   /** Largest encoded value kept in Redis, in bytes; larger ones stay in memory only. @default 1 MiB */
   readonly maxEntryBytes?: number | undefined
+  /** Encoded values longer than this many bytes are compressed with Brotli. @default 0: none are */
+  readonly compressOver?: number | undefined
   /** Invalidations kept while Redis is away; beyond that they become one `clear`. @default 10_000 */
   readonly queue?: number | undefined
 }
@@ -87,6 +95,7 @@ export interface Freshness {
   readonly grace: number
   readonly softTimeout: number
   readonly timeout: number
+  readonly earlyRefresh: number
   readonly errorBackoff: number
 }
 
@@ -103,6 +112,7 @@ export interface Settings {
     readonly failures: number
     readonly retryAfter: number
     readonly maxEntryBytes: number
+    readonly compressOver: number
     readonly queue: number
   }
   readonly sync: { readonly maxStaleness: number; readonly onLost: 'reload' | 'serve'; readonly log: number }
@@ -118,6 +128,7 @@ const FRESHNESS_NAMES = [
   'grace',
   'softTimeout',
   'timeout',
+  'earlyRefresh',
   'errorBackoff',
 ] as const satisfies readonly (keyof FreshnessOptions)[]
 
@@ -129,6 +140,7 @@ export const DEFAULT_FRESHNESS: Freshness = {
   grace: 0,
   softTimeout: MAX_TIMER,
   timeout: 30_000,
+  earlyRefresh: 0,
   errorBackoff: 100,
 }
 
@@ -144,7 +156,11 @@ export function readOptions(options: CacheOptions): Settings {
   read.known(options, ['name', 'version', 'redis', 'l1', 'l2', 'sync', ...FRESHNESS_NAMES])
   const { l1 = {}, l2 = {}, sync = {} } = options
   read.known(l1, ['maxItems', 'maxBytes'], 'l1')
-  read.known(l2, ['prefix', 'timeout', 'lease', 'failures', 'retryAfter', 'maxEntryBytes', 'queue'], 'l2')
+  read.known(
+    l2,
+    ['prefix', 'timeout', 'lease', 'failures', 'retryAfter', 'maxEntryBytes', 'compressOver', 'queue'],
+    'l2',
+  )
   read.known(sync, ['maxStaleness', 'onLost', 'log'], 'sync')
   const name = read.string('name', read.required('name', options.name), '', NAME)
   if (options.redis !== undefined && typeof options.redis?.evalsha !== 'function') {
@@ -166,6 +182,8 @@ export function readOptions(options: CacheOptions): Settings {
       failures: read.integer('l2.failures', l2.failures, 5, { min: 1, max: 1_000 }),
       retryAfter: read.duration('l2.retryAfter', l2.retryAfter, 1_000, { min: 10, max: 60_000 }),
       maxEntryBytes: read.integer('l2.maxEntryBytes', l2.maxEntryBytes, 2 ** 20, { min: 1, max: 2 ** 28 }),
+      compressOver:
+        read.integer('l2.compressOver', l2.compressOver, 0, { max: 2 ** 28 }) || Number.MAX_SAFE_INTEGER,
       queue: read.integer('l2.queue', l2.queue, 10_000, { min: 1, max: 1_000_000 }),
     },
     sync: {
@@ -197,6 +215,7 @@ export function readFreshness(options: FreshnessOptions, defaults: Freshness, su
     grace: read.duration('grace', options.grace, defaults.grace, { max: MAX_TTL }),
     softTimeout: read.duration('softTimeout', options.softTimeout, defaults.softTimeout),
     timeout: read.duration('timeout', options.timeout, defaults.timeout, { min: 1 }),
+    earlyRefresh: read.number('earlyRefresh', options.earlyRefresh, defaults.earlyRefresh, { max: 100 }),
     errorBackoff: read.duration('errorBackoff', options.errorBackoff, defaults.errorBackoff),
   }
 }

@@ -1,5 +1,6 @@
 import type { Duration } from '@cays/core/duration'
 import { type Freshness, type FreshnessOptions, readFreshness, refuseUnknown } from './options.ts'
+import type { Schema } from './schema.ts'
 
 /** What a loader is given. */
 export interface LoadContext {
@@ -28,6 +29,11 @@ export interface SetOptions extends FreshnessOptions {
 }
 
 export interface GetOrSetOptions extends SetOptions {
+  /**
+   * What values must be. One in Redis that does not fit is loaded anew; one that the loader brings and that does
+   * not fit rejects with `CACHE_ERR_SCHEMA`, unless `grace` has an older one.
+   */
+  readonly schema?: Schema | undefined
   /** Rejects this caller with `signal.reason`; a load that others share goes on. */
   readonly signal?: AbortSignal | undefined
 }
@@ -36,16 +42,17 @@ export interface GetOrSetOptions extends SetOptions {
 export interface Plan {
   readonly freshness: Freshness
   readonly tags: readonly string[]
+  readonly schema: Schema | undefined
 }
 
 const NO_TAGS: readonly string[] = []
 
 export function planOf(options: GetOrSetOptions | undefined, defaults: Plan, subject: string): Plan {
   if (options === undefined) return defaults
-  refuseUnknown(options, ['tags', 'signal'], subject)
+  refuseUnknown(options, ['tags', 'schema', 'signal'], subject)
   const freshness = readFreshness(options, defaults.freshness, subject)
   const tags = options.tags ?? NO_TAGS
-  return { freshness, tags: defaults.tags.length > 0 ? [...defaults.tags, ...tags] : tags }
+  return { freshness, tags, schema: options.schema }
 }
 
 /** Milliseconds this value is fresh: its own or the plan's ttl, less the jitter. */
@@ -53,6 +60,12 @@ export function ttlOf(value: unknown, freshness: Freshness, own: number | undefi
   const negative = value === null || value === undefined ? freshness.negativeTtl : undefined
   const ttl = own ?? negative ?? freshness.ttl
   return Math.max(1, ttl * (1 - freshness.jitter * Math.random()))
+}
+
+/** When a value that took so long to load is loaded anew though it is fresh. Vattani et al., VLDB 2015. */
+export function earlyAtOf(freshUntil: number, took: number, { earlyRefresh }: Freshness): number {
+  if (earlyRefresh === 0) return freshUntil
+  return Math.floor(freshUntil + earlyRefresh * took * Math.log(1 - Math.random()))
 }
 
 /** For how long past its ttl a value with this grace of its own, if any, may still be of use. */

@@ -2,6 +2,7 @@ import { deadline, delay, raceAbort } from '@cays/core/abort'
 import { type Duration, parseDuration } from '@cays/core/duration'
 import { messageOf } from '@cays/core/error'
 import { encode } from './codec.ts'
+import { pack } from './compression.ts'
 import { type Envelope, open, seal } from './envelope.ts'
 import { CacheLoadError, CacheUsageError } from './errors.ts'
 import { Failures } from './failures.ts'
@@ -10,9 +11,10 @@ import type { Fleet } from './fleet.ts'
 import { Flight } from './flight.ts'
 import { plainKey } from './key.ts'
 import type { Entry, MemoryTier } from './memory-tier.ts'
-import type { Settings } from './options.ts'
-import { type LoadContext, type Loader, type Plan, staleFor, ttlOf } from './plan.ts'
+import type { Freshness, Settings } from './options.ts'
+import { earlyAtOf, type LoadContext, type Loader, type Plan, staleFor, ttlOf } from './plan.ts'
 import type { Reading } from './redis-tier.ts'
+import { misfitOf, type Schema, unfit } from './schema.ts'
 import { LOADS } from './telemetry.ts'
 import type { Timeline } from './timeline.ts'
 
@@ -26,13 +28,19 @@ interface Arrival {
   readonly confirmedUntil: number
   readonly sent: number
   readonly knows: number
+  readonly freshness: Freshness
 }
+
+/** What clocks and round trips may add to the time that a value has left in Redis, in milliseconds. */
+const EARLY_SLACK = 250
 
 /** A loaded value with what the loader said about it. */
 interface Loaded {
   readonly value: unknown
   readonly ttl: number | undefined
   readonly grace: number | undefined
+  /** Milliseconds the loader took. */
+  readonly took: number
 }
 
 /**
@@ -97,13 +105,16 @@ export class ReadThrough {
     for (;;) {
       await this.#confirm(signal)
       const fresh = this.#memory.fresh(key)
-      if (fresh) return fresh.value
+      if (fresh) {
+        this.#refreshEarly(fresh, key, load, plan)
+        return fresh.value
+      }
       const standing = this.#trusted(key)
       const now = performance.now()
       if (standing && now < standing.freshUntil) return standing.value
       const past = standing ? now - standing.freshUntil : Number.POSITIVE_INFINITY
       const joined = this.#joinable(key)
-      const flight = joined ?? this.#start(key, load, plan)
+      const flight = joined ?? this.#start(key, load, plan, 0)
       if (standing && past < plan.freshness.staleWhileRevalidate) return this.#stale(standing.value)
       const graceful = past < graceOf(standing, plan) ? standing : undefined
       const { lastTagged, generation } = this.#timeline
@@ -118,6 +129,14 @@ export class ReadThrough {
     }
   }
 
+  #refreshEarly<T>(fresh: Entry, key: string, load: Loader<T>, plan: Plan): void {
+    const now = performance.now()
+    if (now < fresh.earlyAt) return
+    // Once is enough, here; in the other processes the lease sees to it.
+    fresh.earlyAt = fresh.freshUntil
+    if (!this.#joinable(key)) this.#start(key, load, plan, fresh.freshUntil - now + EARLY_SLACK)
+  }
+
   /** Memory or Redis; `undefined` when neither has a fresh value. */
   async read(key: string, signal: AbortSignal | undefined): Promise<unknown> {
     return (await this.readMany([key], signal)).get(key)
@@ -127,6 +146,7 @@ export class ReadThrough {
   async readMany(
     keys: readonly string[],
     signal: AbortSignal | undefined,
+    schema?: Schema | undefined,
   ): Promise<ReadonlyMap<string, unknown>> {
     await this.#confirm(signal)
     const found = new Map<string, unknown>()
@@ -147,12 +167,13 @@ export class ReadThrough {
         const reading = readings[i]
         const fence = fences[i]
         if (!reading || !fence || reading.state !== 'fresh') continue
-        const envelope = open(key, reading.raw)
-        if (!envelope) continue
+        const envelope = await open(key, reading.raw, this.#settings.l2.maxEntryBytes)
+        if (!envelope || (await misfitOf(schema, envelope.value))) continue
         const knows = this.#timeline.applied
         if ((await this.#refusedBelow(envelope, fleet)) > 0) continue
         if (this.#timeline.generation !== generation) continue
-        this.#keepRead(key, envelope, { reading, fence, generation, confirmedUntil, sent, knows })
+        const { freshness } = this.#settings
+        this.#keepRead(key, envelope, { reading, fence, generation, confirmedUntil, sent, knows, freshness })
         this.#observe('redis')
         found.set(key, envelope.value)
       }
@@ -221,8 +242,8 @@ export class ReadThrough {
     return await raceAbort(flight.answer, limit.signal)
   }
 
-  #start<T>(key: string, load: Loader<T>, plan: Plan): Flight {
-    const flight = new Flight(key, this.fences.open(key), plan.tags)
+  #start<T>(key: string, load: Loader<T>, plan: Plan, early: number): Flight {
+    const flight = new Flight(key, this.fences.open(key), plan.tags, early)
     flight.knows = this.#timeline.applied
     flight.generation = this.#timeline.generation
     this.#flights.set(key, flight)
@@ -261,6 +282,7 @@ export class ReadThrough {
   ): Promise<{ readonly value: unknown } | undefined> {
     const { key } = flight
     const token = fleet.tier.newToken()
+    const { early } = flight
     const giveUp = flight.startedAt + plan.freshness.timeout
     let atLeast = 0
     for (;;) {
@@ -271,8 +293,8 @@ export class ReadThrough {
       let refused = 0
       let knows = 0
       try {
-        reading = await fleet.tier.read(key, this.#timeline.epoch, token, atLeast)
-        envelope = reading.raw === '' ? undefined : open(key, reading.raw)
+        reading = await fleet.tier.read(key, this.#timeline.epoch, token, atLeast, early)
+        if (reading.raw !== '') envelope = await open(key, reading.raw, this.#settings.l2.maxEntryBytes)
         knows = this.#timeline.applied
         if (envelope) refused = await this.#refusedBelow(envelope, fleet)
       } catch {
@@ -280,7 +302,16 @@ export class ReadThrough {
       }
       // Judged by what is known of another epoch, or of no epoch at all, a value means nothing: ask again.
       if (this.#timeline.generation !== generation && performance.now() < giveUp) continue
-      const arrival = { reading, fence: flight.fence, generation, confirmedUntil, sent, knows }
+      if (envelope && (await misfitOf(plan.schema, envelope.value))) {
+        // Asked for something newer than itself, it is as good as gone.
+        if (reading.state === 'fresh' && atLeast <= envelope.seq) {
+          atLeast = envelope.seq + 1
+          continue
+        }
+        envelope = undefined
+      }
+      const { freshness } = plan
+      const arrival = { reading, fence: flight.fence, generation, confirmedUntil, sent, knows, freshness }
       if (reading.state === 'fresh') {
         if (envelope && refused === 0) {
           flight.tags = envelope.tags
@@ -295,7 +326,10 @@ export class ReadThrough {
         continue
       }
       const past = envelope && refused === 0 ? reading.now - envelope.expires : Number.POSITIVE_INFINITY
-      if (envelope && past < plan.freshness.staleWhileRevalidate) {
+      if (envelope && past < 0) {
+        // Fresh, and with the lease to load it early: whoever joined has the value at once.
+        flight.resolve(envelope.value)
+      } else if (envelope && past < plan.freshness.staleWhileRevalidate) {
         this.#keepRead(key, envelope, arrival)
         flight.resolve(this.#stale(envelope.value))
         if (reading.state !== 'leased') return envelope
@@ -358,10 +392,10 @@ export class ReadThrough {
           ? setTimeout(() => flight.resolve(this.#stale(graceful.value)), plan.freshness.softTimeout)
           : undefined
       let loaded: Loaded
-      let encoded: string
+      let encoded: string | undefined
       try {
         loaded = await this.#run(flight, load, plan, older)
-        encoded = encode(loaded.value)
+        encoded = await pack(encode(loaded.value), this.#settings.l2)
       } catch (error) {
         const backoff = error instanceof CacheUsageError ? 0 : plan.freshness.errorBackoff
         await tier.release(key, token, backoff, messageOf(error).slice(0, 500)).catch(() => {})
@@ -373,10 +407,12 @@ export class ReadThrough {
       const ttl = ttlOf(loaded.value, plan.freshness, loaded.ttl)
       const freshUntil = performance.now() + ttl
       const { grace } = loaded
+      const took = plan.freshness.earlyRefresh > 0 ? Math.ceil(loaded.took) : undefined
+      const { knows: seq, tags } = flight
       const whole = ttl + staleFor(plan.freshness, grace)
-      const body = seal(key, epoch, { seq: flight.knows, tags: flight.tags, grace }, encoded)
+      const body = encoded && seal(key, epoch, { seq, tags, grace, took }, encoded)
       if (await this.#fill(flight, fleet, token, { ttl, whole, body })) {
-        this.#keep(flight, loaded, freshUntil)
+        this.#keep(flight, loaded, freshUntil, plan)
       }
       return loaded
     } finally {
@@ -389,11 +425,11 @@ export class ReadThrough {
     flight: Flight,
     fleet: Fleet,
     token: string,
-    { ttl, whole, body }: { readonly ttl: number; readonly whole: number; readonly body: string },
+    { ttl, whole, body }: { readonly ttl: number; readonly whole: number; readonly body: string | undefined },
   ): Promise<boolean> {
     const { key, tags } = flight
     try {
-      if (Buffer.byteLength(body) > this.#settings.l2.maxEntryBytes) {
+      if (body === undefined) {
         await fleet.tier.release(key, token, 0, '')
         return true
       }
@@ -410,7 +446,7 @@ export class ReadThrough {
   async #alone<T>(flight: Flight, load: Loader<T>, plan: Plan): Promise<unknown> {
     const loaded = await this.#run(flight, load, plan, this.#trusted(flight.key))
     const ttl = ttlOf(loaded.value, plan.freshness, loaded.ttl)
-    this.#keep(flight, loaded, performance.now() + ttl)
+    this.#keep(flight, loaded, performance.now() + ttl, plan)
     return loaded.value
   }
 
@@ -446,23 +482,28 @@ export class ReadThrough {
           run(() => load(context)),
           limit.signal,
         )
+      const began = performance.now()
       const value = await (LOADS.active
         ? LOADS.trace({ instance: this.#settings.name, attributes: {} }, work)
         : work())
+      const took = performance.now() - began
       this.#observe('loaded')
-      return { value, ttl, grace }
+      const misfit = await misfitOf(plan.schema, value)
+      if (misfit) throw unfit(misfit)
+      return { value, ttl, grace, took }
     } catch (error) {
       if (!(error instanceof CacheUsageError)) this.failures.add(flight.key, error, errorBackoff)
       throw error
     }
   }
 
-  #keep(flight: Flight, { value, grace }: Loaded, freshUntil: number): void {
+  #keep(flight: Flight, { value, grace, took }: Loaded, freshUntil: number, plan: Plan): void {
     if (flight.fence.voided) return
     this.#memory.set(flight.key, {
       value,
       grace,
       freshUntil,
+      earlyAt: earlyAtOf(freshUntil, took, plan.freshness),
       currentUntil: flight.currentUntil,
       generation: flight.generation,
       tags: flight.tags,
@@ -471,11 +512,13 @@ export class ReadThrough {
   }
 
   #keepRead(key: string, envelope: Envelope, arrival: Arrival): void {
-    const { reading, fence, generation, confirmedUntil, sent, knows } = arrival
+    const { reading, fence, generation, confirmedUntil, sent, knows, freshness } = arrival
     if (fence.voided) return
+    const freshUntil = sent + (envelope.expires - reading.now)
     this.#memory.set(key, {
       value: envelope.value,
-      freshUntil: sent + (envelope.expires - reading.now),
+      freshUntil,
+      earlyAt: earlyAtOf(freshUntil, envelope.took ?? 0, freshness),
       // What Redis holds is as recent as what this process knows of tags and epochs, no more.
       currentUntil: confirmedUntil,
       generation,

@@ -24,25 +24,29 @@ end
 
 /**
  * Reads a value, or takes the lease to load it. KEYS value, lease. ARGV epoch, token ('' takes no lease),
- * lease ms, lowest acceptable seq. Returns [state, now ms, value or '', detail]: `fresh`, `leased` (load it),
+ * lease ms, lowest acceptable seq, ms of freshness below which the lease is given though the value is fresh. Returns [state, now ms, value or '', detail]: `fresh`, `leased` (load it),
  * `held` (another process loads it), `failed` (in back-off; detail = message, ms left), `missing` (no lease
  * asked). A value that comes with a state other than `fresh` is past its time, and servable as stale.
  */
 export const READ: RedisScript = redisScript(`${RUN}
 local run, now = runId(), clock()
 local value = redis.call('GET', KEYS[1])
+local fresh = false
 if value then
   local epoch, seq = string.match(value, '^([^|]*)|(%d+)|', 25)
   if epoch ~= ARGV[1] or string.sub(value, 15, 24) ~= run or tonumber(seq) < tonumber(ARGV[4]) then
     value = false
-  elseif tonumber(string.sub(value, 2, 14)) > now then
-    return {'fresh', now, value}
+  else
+    local left = tonumber(string.sub(value, 2, 14)) - now
+    fresh = left > 0
+    if left > tonumber(ARGV[5]) then return {'fresh', now, value} end
   end
 end
 value = value or ''
 if ARGV[2] == '' then return {'missing', now, value} end
 local lease = redis.call('GET', KEYS[2])
 if lease and string.sub(lease, 1, 10) == run then
+  if fresh then return {'fresh', now, value} end
   if string.sub(lease, 11, 11) == '!' then
     return {'failed', now, value, string.sub(lease, 12), redis.call('PTTL', KEYS[2])}
   end

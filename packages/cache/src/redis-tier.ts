@@ -70,10 +70,10 @@ export class RedisTier {
     return [value, `${value}:l`]
   }
 
-  async read(key: string, epoch: string, token: string, atLeast: number): Promise<Reading> {
+  async read(key: string, epoch: string, token: string, atLeast: number, early: number): Promise<Reading> {
     const keys = this.keysOf(key)
     const sent = this.#whenReady(() =>
-      READ.run(this.client, keys, [epoch, token, this.#settings.lease, atLeast]),
+      READ.run(this.client, keys, [epoch, token, this.#settings.lease, atLeast, early]),
     )
     try {
       return readingOf(await this.#within(sent))

@@ -9,7 +9,8 @@ import {
   readName,
   refuseUnknown,
 } from './options.ts'
-import type { LoadContext, SetOptions } from './plan.ts'
+import type { GetOrSetOptions, LoadContext, SetOptions } from './plan.ts'
+import type { Schema } from './schema.ts'
 
 /** Options of a single read. */
 export type CallOptions = {
@@ -30,6 +31,8 @@ export interface SpaceOptions<Id, T> extends FreshnessOptions {
   readonly key?: ((id: Id) => readonly unknown[]) | undefined
   /** Tags of a value. */
   readonly tags?: readonly string[] | ((value: T, id: Id) => readonly string[]) | undefined
+  /** What values must be, as a Standard Schema: Zod, Valibot, ArkType. See `GetOrSetOptions.schema`. */
+  readonly schema?: Schema<T> | undefined
 }
 
 /** Values of one kind: typed ids in place of string keys, one loader, one policy. */
@@ -54,7 +57,12 @@ export interface Space<Id, T> {
 }
 
 /** What a space needs of its cache, on stored keys. */
-export interface StoredCache extends Pick<Cache, 'getOrSet' | 'peek' | 'getMany' | 'set'> {
+export interface StoredCache extends Pick<Cache, 'getOrSet' | 'peek'> {
+  getMany<T>(
+    keys: readonly string[],
+    options?: CallOptions & Pick<GetOrSetOptions, 'schema'>,
+  ): Promise<ReadonlyMap<string, T>>
+  set(key: string, value: unknown, options?: GetOrSetOptions): Promise<Reach>
   /** A memory hit. */
   answer(key: string): Promise<unknown> | undefined
   invalidate(keys: readonly string[]): Promise<Reach>
@@ -63,11 +71,11 @@ export interface StoredCache extends Pick<Cache, 'getOrSet' | 'peek' | 'getMany'
 }
 
 export function createSpace<Id, T>(cache: StoredCache, options: SpaceOptions<Id, T>): Space<Id, T> {
-  refuseUnknown(options, ['name', 'load', 'loadMany', 'key', 'tags'], 'define')
+  refuseUnknown(options, ['name', 'load', 'loadMany', 'key', 'tags', 'schema'], 'define')
   const { name: rawName, load, loadMany, key, tags, ...freshness } = options
   const name = readName(rawName, 'define')
   const own = spaceTag(name)
-  const policy: SetOptions = {
+  const policy: GetOrSetOptions = {
     ...freshness,
     tags: Array.isArray(tags) ? [own, ...tags.map(plainKey)] : [own],
   }
@@ -103,7 +111,7 @@ export function createSpace<Id, T>(cache: StoredCache, options: SpaceOptions<Id,
     keyOf: (id) => callKeyOf(name, key ? key(id) : [id]),
     peek: (id) => cache.peek<T>(keyOf(id)),
     getMany: async (ids, call) => {
-      const found = await cache.getMany<T>([...new Set(ids.map(keyOf))], call)
+      const found = await cache.getMany<T>([...new Set(ids.map(keyOf))], { ...call, schema: options.schema })
       return await Promise.all(
         ids.map((id) => {
           const at = keyOf(id)

@@ -1,7 +1,7 @@
 import { type StandaloneRedis, startRedis } from '@cays/testkit'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { type Cache, type CacheOptions, createCache } from '../../src/index.ts'
+import { type Cache, type CacheOptions, createCache, type Schema } from '../../src/index.ts'
 import { pastTheBound, patient, pause, until } from '../fleet.ts'
 
 let server: StandaloneRedis
@@ -111,6 +111,72 @@ describe('the second tier', () => {
     const seen = await caches.b.getOrSet('k', ({ previous }) => [previous?.value])
     expect(seen).toEqual([{ etag: 'a' }])
     expect(await redis.pttl(`cays:cache:{${caches.a.name}@1:k}`)).toBeLessThanOrEqual(3_600_000)
+  })
+
+  it('loads anew what does not fit the schema of the one who reads, and keeps that for both', async () => {
+    await using caches = two()
+    const { a, b } = caches
+    const schema: Schema<{ v: number }> = {
+      '~standard': {
+        version: 1,
+        vendor: 'test',
+        validate: (value) => (typeof (value as { v?: unknown }).v === 'number' ? {} : { issues: [] }),
+      },
+    }
+    const before = a.define({ name: 's', load: () => ({ v: 'text' as unknown as number }) })
+    const after = b.define({
+      name: 's',
+      schema,
+      load: () => ({ v: 2 }),
+      loadMany: (ids) => ids.map(() => ({ v: 3 })),
+    })
+    await Promise.all([before.get(1), before.get(2)])
+    expect(await after.get(1)).toEqual({ v: 2 })
+    expect(await after.getMany([1, 2])).toEqual([{ v: 2 }, { v: 3 }])
+    await using late = two({ name: a.name })
+    const fresh = late.a.define({ name: 's', schema, load: never })
+    expect(await fresh.getMany([1, 2])).toEqual([{ v: 2 }, { v: 3 }])
+  })
+
+  it('keeps long values compressed, and reads them with any setting', async () => {
+    await using caches = two({ l2: { compressOver: 1_000 } })
+    const value = { text: 'long '.repeat(10_000), at: new Date(0) }
+    await caches.a.getOrSet('loaded', () => value)
+    await caches.a.set('set', value)
+    for (const key of ['loaded', 'set']) {
+      expect(await redis.strlen(`cays:cache:{${caches.a.name}@1:${key}}`)).toBeLessThan(500)
+    }
+    await using plain = two({ name: caches.a.name })
+    expect(await plain.b.get('loaded')).toStrictEqual(value)
+    expect([...(await plain.a.getMany(['loaded', 'set'])).values()]).toStrictEqual([value, value])
+  })
+
+  it('loads a value early in one of the processes, while all are served the one they have', async () => {
+    const draw = vi.spyOn(Math, 'random').mockReturnValue(1 - Math.exp(-1_000_000))
+    try {
+      // The draw makes every moment early enough.
+      await using caches = two({ earlyRefresh: 100 })
+      let release: (value: string) => void = () => {}
+      let loads = 0
+      await caches.a.getOrSet('k', async () => {
+        await pause(20)
+        return 'old'
+      })
+      const load = () => {
+        loads++
+        return new Promise<string>((resolve) => (release = resolve))
+      }
+      expect(await caches.b.getOrSet('k', load)).toBe('old')
+      expect(await caches.b.getOrSet('k', load)).toBe('old')
+      expect(await caches.a.getOrSet('k', load)).toBe('old')
+      await until('one of them loads', () => loads === 1)
+      draw.mockReturnValue(0)
+      release('new')
+      await until('it is there', async () => (await caches.b.getOrSet('k', load)) === 'new')
+      expect(loads).toBe(1)
+    } finally {
+      draw.mockRestore()
+    }
   })
 
   it('fetches many keys in one round trip', async () => {

@@ -141,6 +141,57 @@ describe('a cache without Redis', () => {
     expect(await cache.getOrSet('k', source.load)).toBe(3)
   })
 
+  it('loads a value anew before its end, once and behind the back of its readers', async () => {
+    const draw = vi.spyOn(Math, 'random').mockReturnValue(1 - Math.exp(-2))
+    await using cache = createCache({ name: 'test', ttl: 10_000, jitter: 0, earlyRefresh: 1.5 })
+    let release: (value: number) => void = () => {}
+    let loads = 0
+    const load = () => {
+      loads++
+      return new Promise<number>((resolve) => (release = resolve))
+    }
+    const first = cache.getOrSet('k', load)
+    await vi.advanceTimersByTimeAsync(1_000)
+    release(1)
+    expect(await first).toBe(1)
+    // It took a second, and the draw makes two of it: 3 s before the end.
+    await vi.advanceTimersByTimeAsync(6_900)
+    expect(await cache.getOrSet('k', load)).toBe(1)
+    await vi.advanceTimersByTimeAsync(0)
+    expect(loads).toBe(1)
+    await vi.advanceTimersByTimeAsync(200)
+    expect(await Promise.all([1, 2, 3].map(() => cache.getOrSet('k', load)))).toEqual([1, 1, 1])
+    await vi.advanceTimersByTimeAsync(0)
+    expect(loads).toBe(2)
+    expect(cache.peek('k')).toBe(1)
+    release(2)
+    await vi.advanceTimersByTimeAsync(0)
+    expect(cache.peek('k')).toBe(2)
+    draw.mockRestore()
+  })
+
+  it('loads nothing early where that is not asked for, and lets an early load fail in silence', async () => {
+    const draw = vi.spyOn(Math, 'random').mockReturnValue(1 - Math.exp(-2))
+    await using cache = createCache({ name: 'test', ttl: 10_000, jitter: 0 })
+    const slow = async () => {
+      await new Promise((resolve) => setTimeout(resolve, 1_000))
+      return 1
+    }
+    for (const earlyRefresh of [0, 1]) {
+      const first = cache.getOrSet(`k${earlyRefresh}`, slow, { earlyRefresh })
+      await vi.advanceTimersByTimeAsync(1_000)
+      await first
+    }
+    await vi.advanceTimersByTimeAsync(8_500)
+    const fail = vi.fn(() => Promise.reject(new Error('down')))
+    expect(await cache.getOrSet('k0', fail)).toBe(1)
+    expect(await cache.getOrSet('k1', fail)).toBe(1)
+    await vi.advanceTimersByTimeAsync(0)
+    expect(fail).toHaveBeenCalledTimes(1)
+    expect(await cache.getOrSet('k1', fail)).toBe(1)
+    draw.mockRestore()
+  })
+
   it('serves an expired value within grace when the loader fails, an invalidated one never', async () => {
     await using cache = createCache({ name: 'test', ttl: 1000, jitter: 0, grace: '1h', errorBackoff: 0 })
     const fail = () => Promise.reject(new Error('down'))

@@ -1,0 +1,39 @@
+import { brotliCompressSync } from 'node:zlib'
+import { describe, expect, it } from 'vitest'
+import { isPacked, pack, unpack } from '../../src/compression.ts'
+import { open, seal } from '../../src/envelope.ts'
+
+const limits = { compressOver: 1_000, maxEntryBytes: 100_000 }
+const about = { seq: 1, tags: [], grace: undefined, took: undefined }
+
+describe('compression', () => {
+  it('leaves alone what is short, or would not become shorter', async () => {
+    expect(await pack('j"short"', limits)).toBe('j"short"')
+    const random = `j"${Array.from({ length: 5_000 }, () => String.fromCharCode(33 + Math.random() * 90)).join('')}"`
+    const packed = (await pack(random, limits)) ?? ''
+    expect(packed.length).toBeLessThanOrEqual(random.length)
+  })
+
+  it('gives back what it took, in less space', async () => {
+    const text = `j${JSON.stringify('ünïcode '.repeat(5_000))}`
+    const packed = (await pack(text, limits)) ?? ''
+    expect(packed.length).toBeLessThan(text.length / 20)
+    expect(isPacked(packed)).toBe(true)
+    expect(await unpack(packed, limits.maxEntryBytes)).toBe(text)
+  })
+
+  it('refuses what is larger than an entry may be, also before it is unpacked', async () => {
+    expect(await pack(`j"${'x'.repeat(100_000)}"`, limits)).toBeUndefined()
+    expect(await pack(`j"${'ü'.repeat(60_000)}"`, limits)).toBeUndefined()
+    const bomb = `b${brotliCompressSync(`j"${'x'.repeat(50_000_000)}"`).toString('base64')}`
+    expect(bomb.length).toBeLessThan(1_000)
+    await expect(unpack(bomb, limits.maxEntryBytes)).rejects.toThrow()
+    const header = `1${'9'.repeat(13)}0123456789`
+    const good = (await pack(`j"${'x'.repeat(50_000)}"`, limits)) ?? ''
+    expect(await open('k', header + seal('k', 'e', about, good), 100_000)).toMatchObject({
+      value: 'x'.repeat(50_000),
+    })
+    expect(await open('k', header + seal('k', 'e', about, bomb), 100_000)).toBeUndefined()
+    expect(await open('k', header + seal('k', 'e', about, 'bnonsense'), 100_000)).toBeUndefined()
+  })
+})

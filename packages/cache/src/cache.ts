@@ -3,6 +3,7 @@ import type { Closeable } from '@cays/core/lifecycle'
 import type { BatchContext } from './batch.ts'
 import type { Reach } from './fleet.ts'
 import type { CacheKey } from './key.ts'
+import type { Memo } from './memo.ts'
 import type { Memoized, MemoizeOptions } from './memoize.ts'
 import type { GetOrSetOptions, Loader, SetOptions } from './plan.ts'
 import type { Space, SpaceOptions } from './space.ts'
@@ -122,6 +123,12 @@ export interface Cache extends Closeable, EventSource<CacheEvents> {
     fn: (...args: Args) => T | PromiseLike<T>,
     options: MemoizeOptions<Args, T>,
   ): Memoized<Args, T>
+
+  /**
+   * Reads for the length of one request: the parts of a page that ask for one key get one answer, though it
+   * changes meanwhile or cannot be kept. Make one per request and let it go with it.
+   */
+  memo(): Memo
 
   /** How the cache is doing, without asking Redis. */
   health(): CacheHealth

@@ -9,6 +9,7 @@ import { seal } from './envelope.ts'
 import { CacheError } from './errors.ts'
 import { Fleet, type Reach } from './fleet.ts'
 import { type CacheKey, plainKey } from './key.ts'
+import { createMemo, type Memo } from './memo.ts'
 import { type Memoized, type MemoizeOptions, memoizeWith } from './memoize.ts'
 import { MemoryTier } from './memory-tier.ts'
 import { type CacheOptions, readOptions, type Settings } from './options.ts'
@@ -283,6 +284,10 @@ class TwoTierCache implements Cache {
     options: MemoizeOptions<Args, T>,
   ): Memoized<Args, T> {
     return memoizeWith(this.#stored, fn, options)
+  }
+
+  memo(): Memo {
+    return createMemo((key, load, options) => this.getOrSet(key, load, options))
   }
 
   on<Name extends keyof CacheEvents & string>(

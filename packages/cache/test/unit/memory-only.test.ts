@@ -372,6 +372,37 @@ describe('spaces and memoized functions', () => {
   })
 })
 
+describe('a memo', () => {
+  it('has one answer per key, for a value, a failure and a caller that leaves', async () => {
+    await using cache = createCache({ name: 'test', errorBackoff: 0 })
+    const memo = cache.memo()
+    const users = cache.define({ name: 'user', load: async (id: number) => ({ id }) })
+    const first = await memo.get(users, 1)
+    await users.invalidate(1)
+    expect(await memo.get(users, 1)).toBe(first)
+    expect(await users.get(1)).not.toBe(first)
+    memo.forget(users.keyOf(1))
+    expect(await memo.get(users, 1)).not.toBe(first)
+
+    const fail = vi.fn(() => Promise.reject(new Error('down')))
+    await expect(memo.getOrSet('k', fail)).rejects.toThrow('down')
+    await expect(memo.getOrSet('k', () => 1)).rejects.toThrow('down')
+    expect(fail).toHaveBeenCalledTimes(1)
+    expect(await cache.memo().getOrSet('k', () => 1)).toBe(1)
+
+    const leaving = new AbortController()
+    let release: (value: number) => void = () => {}
+    const load = () => new Promise<number>((resolve) => (release = resolve))
+    const left = memo.getOrSet('slow', load, { signal: leaving.signal })
+    const stays = memo.getOrSet('slow', load)
+    leaving.abort(new Error('gone'))
+    await expect(left).rejects.toThrow('gone')
+    await vi.advanceTimersByTimeAsync(0)
+    release(7)
+    expect(await stays).toBe(7)
+  })
+})
+
 describe('options', () => {
   const bad: readonly object[] = [
     {},

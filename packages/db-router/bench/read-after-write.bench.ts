@@ -1,0 +1,77 @@
+import { createRouter } from '@cays/db-router'
+import { Pool } from 'pg'
+import { defineCase } from '../../../bench/define-case.ts'
+import { inFlight } from '../../../bench/in-flight.ts'
+
+const CALLERS = 10
+const KEPT_OFF = 0.9
+const CREATE = 'create table if not exists seen (id int primary key, version int)'
+const WRITE =
+  'insert into seen values ($1, 1) on conflict (id) do update set version = seen.version + 1 returning version'
+const READ = 'select version, pg_is_in_recovery() as replica from seen where id = $1'
+
+interface Row {
+  readonly version: number
+  readonly replica: boolean
+}
+
+/** Fails unless every read sees its write, and nine of ten do so on the replica. */
+export const benchmark = defineCase({
+  operation: `a write and a read that sees it, ${CALLERS} in flight; ${KEPT_OFF * 100} % of the reads at least on the replica`,
+  needs: { replicas: 1 },
+  contenders: [
+    {
+      name: '@cays/db-router',
+      async prepare({ primaryUrl, replicaUrls }) {
+        const db = createRouter({ primary: primaryUrl, replicas: replicaUrls, pool: { max: CALLERS } })
+        await db.query(CREATE)
+        let next = 0
+        let reads = 0
+        let onReplica = 0
+        const once = inFlight(CALLERS, () =>
+          db.session(async () => {
+            const id = next++ % 1_000
+            const written = await db.query<Row>(WRITE, [id])
+            const { rows } = await db.query<Row>(READ, [id])
+            const [row] = rows
+            if (!row || row.version < (written.rows[0]?.version ?? 0)) throw new Error('a stale read')
+            reads++
+            if (row.replica) onReplica++
+          }),
+        )
+        return {
+          async run(count) {
+            await once(count)
+            if (reads > 1_000 && onReplica < reads * KEPT_OFF) {
+              throw new Error(`only ${onReplica} of ${reads} reads were kept off the primary`)
+            }
+          },
+          close: () => db.close(),
+        }
+      },
+    },
+    {
+      name: 'pg',
+      async prepare({ primaryUrl }) {
+        const pool = new Pool({ connectionString: primaryUrl, max: CALLERS })
+        await pool.query(CREATE)
+        let next = 0
+        return {
+          run: inFlight(CALLERS, async () => {
+            const id = next++ % 1_000
+            await pool.query(WRITE, [id])
+            await pool.query(READ, [id])
+          }),
+          close: () => pool.end(),
+        }
+      },
+    },
+  ],
+  claims: [
+    {
+      figure: 'client CPU of a write and a read on a replica that sees it',
+      must: { ratio: 2 },
+      against: 'pg',
+    },
+  ],
+})

@@ -1,0 +1,3 @@
+import { routedRead } from './routed-read.ts'
+
+export const benchmark = routedRead(10)

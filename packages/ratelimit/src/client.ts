@@ -1,6 +1,7 @@
 import { delay } from '@cays/core/abort'
 import { type Duration, parseDuration } from '@cays/core/duration'
 import { LimitConfigError } from './errors.ts'
+import { readLimits } from './limit-field.ts'
 
 /** How patient a client is. */
 export interface PacedFetchOptions {
@@ -114,23 +115,11 @@ function learn(standing: Standing, response: Response): void {
   }
   let left = Number.POSITIVE_INFINITY
   let reset = 0
-  for (const { remaining, seconds } of limitsOf(response.headers.get('ratelimit'))) {
+  for (const { remaining, seconds } of readLimits(response.headers.get('ratelimit'))) {
     if (remaining < left || (remaining === left && seconds > reset)) reset = seconds
     if (remaining < left) left = remaining
   }
   // Requests under way were counted by the server or will be.
   standing.left = left - standing.under
   if (left < Number.POSITIVE_INFINITY) standing.until = now + reset * 1_000
-}
-
-const ITEM = /"(?:[^"\\]|\\.)*"((?:;[a-z][a-z0-9]*(?:=(?:"[^"]*"|:[A-Za-z0-9+/=]*:|[^,;"]*))?)*)/g
-
-// The list of a RateLimit field; items that say nothing about what is left are passed over.
-function limitsOf(field: string | null): { readonly remaining: number; readonly seconds: number }[] {
-  if (field === null || field.length > 4_096) return []
-  return [...field.matchAll(ITEM)].flatMap(([, parameters = '']) => {
-    const remaining = /;r=(\d+)(?:;|$)/.exec(parameters)?.[1]
-    const seconds = /;t=(\d+)(?:;|$)/.exec(parameters)?.[1] ?? '0'
-    return remaining === undefined ? [] : [{ remaining: Number(remaining), seconds: Number(seconds) }]
-  })
 }

@@ -70,7 +70,7 @@ export const benchmark = defineCase({
   claims: [
     {
       figure: 'client CPU of a write and a read on a replica that sees it',
-      must: { ratio: 2 },
+      must: { ratio: 4 },
       against: 'pg',
     },
   ],

@@ -17,4 +17,9 @@ export interface Discovery {
   find(context: DiscoveryContext): Promise<readonly (string | ServerOptions)[]>
   /** Time between two searches. There is one at once when a server goes down or the primary changes. @default '30s' */
   readonly interval?: Duration
+  /**
+   * What each server is asked instead of Postgres' own functions, where those do not tell: one row with `standby`
+   * (boolean), `system` (text), `lsn` (as Postgres writes it), `timeline` (integer), `lag` (milliseconds or null).
+   */
+  readonly probe?: string
 }

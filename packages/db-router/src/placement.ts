@@ -127,6 +127,12 @@ export class Placement {
   }
 
   #caughtUp(candidates: readonly Server[], position: Position, demand: ReadDemand): Place | Promise<Place> {
+    // Where positions say nothing, time has to.
+    if (candidates.some(({ sample }) => sample?.lag !== undefined)) {
+      return demand.session.quietFor(this.#settings.maxStaleness)
+        ? this.#replica(candidates, demand, undefined, 'replica')
+        : this.#withoutReplica('behind', demand)
+    }
     const usable = candidates.filter(
       ({ sample }) => sample !== undefined && sameLog(sample.position, position),
     )

@@ -18,9 +18,10 @@ interface ProbeRow {
   readonly lsn: string | null
   readonly timeline: number
   readonly system: string
+  readonly lag?: number | null
 }
 
-type ProberSettings = Pick<Settings, 'pool' | 'health' | 'password'>
+type ProberSettings = Pick<Settings, 'pool' | 'health' | 'password' | 'discovery'>
 
 /** Asks one server, over a connection of its own and off the path of queries, who it is and how far it is. */
 export class Prober {
@@ -37,11 +38,16 @@ export class Prober {
 
   /** One probe, within the timeout. A failure throws away the connection and what was known over it. */
   async probe(): Promise<Sample> {
-    return await this.#ask(PROBE, (row: ProbeRow, sentAt) => {
+    return await this.#ask(this.#settings.discovery?.probe ?? PROBE, (row: ProbeRow, sentAt) => {
       const lsn = parseLsn(row.lsn ?? '')
       if (lsn === undefined) throw new Error('the server gave no position in the log')
-      const { system, timeline } = row
-      return { role: row.standby ? 'replica' : 'primary', position: { system, timeline, lsn }, sentAt }
+      const { system, timeline, lag } = row
+      return {
+        role: row.standby ? 'replica' : 'primary',
+        position: { system, timeline, lsn },
+        sentAt,
+        ...(typeof lag === 'number' ? { lag } : {}),
+      }
     })
   }
 

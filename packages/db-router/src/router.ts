@@ -450,7 +450,9 @@ export class Router extends RoutedPool implements AsyncDisposable {
       interval: health.passive ? undefined : interval,
       query: async (text) => {
         const request = this.#request(text, undefined, 'auto')
-        return (await this.#dispatcher.run({ ...request, consistency: 'eventual' }, this.#process)).rows
+        // What a search calls concerns no session.
+        const session = new Session(this.#topology, undefined)
+        return (await this.#dispatcher.run({ ...request, consistency: 'eventual' }, session)).rows
       },
       found: (found) => {
         const all = new Map(servers.map((server) => [server.url, server]))

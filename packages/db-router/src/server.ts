@@ -15,6 +15,8 @@ export interface Sample {
   readonly role: 'primary' | 'replica'
   /** Insert position of a primary, replay position of a replica. */
   readonly position: Position
+  /** How stale the replica says it is, in milliseconds, where positions of replicas say nothing. */
+  readonly lag?: number
   /** `performance.now()` when the probe was sent: what it saw is at least as new. */
   readonly sentAt: number
 }

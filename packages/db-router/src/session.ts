@@ -15,6 +15,8 @@ export class Session {
   readonly #process: Session | undefined
   #since = 0
   #position: Position | undefined
+  /** `performance.now()` of the last thing it must not see undone. */
+  #seenAt = Number.NEGATIVE_INFINITY
   #written = 0
 
   /** `process` is what the whole process has written; only sessions inside it read monotonically. */
@@ -41,6 +43,12 @@ export class Session {
   saw(): void {
     this.#since = this.#topology.log.tick()
     this.#position = undefined
+    this.#seenAt = performance.now()
+  }
+
+  /** It needs nothing newer than what there was so many milliseconds ago. */
+  quietFor(milliseconds: number): boolean {
+    return performance.now() - this.#seenAt >= milliseconds
   }
 
   /** Continues what another process did. */
@@ -54,7 +62,12 @@ export class Session {
     if (fits === false) return
     // A question to the primary that is already under way may be older than the bookmark.
     if (this.#since > 0 || fits === undefined) this.saw()
-    else this.#position = furthest(this.#position, bookmark.position)
+    else this.#seen(bookmark.position)
+  }
+
+  #seen(position: Position): void {
+    this.#seenAt = performance.now()
+    this.#position = furthest(this.#position, position)
   }
 
   /**

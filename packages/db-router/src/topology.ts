@@ -406,7 +406,8 @@ export class Topology {
       return
     }
     server.sample = sample
-    const fresh = this.log.freshAsOf(sample.position)
+    const { lag, sentAt, position } = sample
+    const fresh = lag === undefined ? this.log.freshAsOf(position) : sentAt - lag
     // After a crash a replica can come back with less replayed than it had.
     server.freshAsOf = sample.position.lsn < member.replayed ? fresh : Math.max(server.freshAsOf, fresh)
     member.replayed = sample.position.lsn

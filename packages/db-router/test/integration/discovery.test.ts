@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type PostgresCluster, startPostgres } from '@cays/testkit'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { aurora } from '../../src/aurora.ts'
 import { createRouter, type Discovery, dns, type Router } from '../../src/index.ts'
 import { patroni } from '../../src/patroni.ts'
 import { PATIENT } from '../settled.ts'
@@ -118,6 +119,39 @@ test('addresses of a name are servers', async () => {
   const db = router(dns(cluster.url.replace('127.0.0.1', 'localhost')))
   await expect.poll(async () => (await db.health()).writable).toBe(true)
   expect(db.topology().some(({ server }) => server === `127.0.0.1:${cluster.primary.port}`)).toBe(true)
+})
+
+test('the instances of an Aurora cluster are servers; a session that wrote reads from the writer for a while', async () => {
+  // What Aurora has and Postgres lacks, under the same names.
+  const rows = cluster.nodes.map(
+    (node) =>
+      `('${node.port}', '${node === cluster.primary ? 'MASTER_SESSION_ID' : node.port}', ${node === cluster.primary ? 'null' : 5}, now())`,
+  )
+  await cluster.primary.sql(
+    `create function aurora_db_instance_identifier() returns text stable language sql as 'select inet_server_port()::text';
+     create function aurora_replica_status() returns table
+       (server_id text, session_id text, replica_lag_in_msec float8, last_update_timestamp timestamptz)
+       stable language sql as $$ values ${rows}, ('1', 'gone', 5, now() - interval '1 hour') $$`,
+  )
+  await cluster.waitForCatchup()
+  const db = createRouter({
+    ...PATIENT,
+    primary: cluster.url,
+    discovery: aurora({ instance: cluster.url.replace(/:\d+\//, ':{id}/') }),
+    maxStaleness: '60s',
+  })
+  routers.push(db)
+  await expect.poll(async () => (await db.health()) && names(db)).toEqual(expected())
+  const where = 'select pg_is_in_recovery() as replica'
+  await expect.poll(async () => (await db.query(where)).rows).toEqual([{ replica: true }])
+  await db.session(async () => {
+    await db.query("insert into notes values ('aurora')")
+    expect((await db.query(where)).rows).toEqual([{ replica: false }])
+    expect((await db.query({ text: where, consistency: 'eventual' })).rows).toEqual([{ replica: true }])
+  })
+  await db.session(async () => {
+    expect((await db.query(where)).rows).toEqual([{ replica: true }])
+  })
 })
 
 test('the members of a Patroni cluster that run are servers, asked of whichever member answers', async () => {

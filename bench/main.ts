@@ -92,10 +92,10 @@ async function measure({ name, folder, file }: FoundCase): Promise<readonly Figu
   const measured = measurement()
   const { redisUrl, primaryUrl, replicaUrls } = servers
   const results = await contest(benchmark, file, { redisUrl, primaryUrl, replicaUrls })
-  const versions = benchmark.contenders.map((contender) => [
-    contender.name,
-    versionOf(contender.name, folder),
-  ])
+  const versions = benchmark.contenders.flatMap((contender) => {
+    const version = versionOf(contender.name, folder)
+    return version === undefined ? [] : [[contender.name, version] as const]
+  })
   return figuresOf(benchmark, results, {
     package: `@cays/${name}`,
     versions: { node: process.versions.node, ...Object.fromEntries(versions) },

@@ -11,8 +11,11 @@ export async function peer<Module>(specifier: string): Promise<Module> {
 
 const root = join(import.meta.dirname, '..')
 
-/** The installed version of a contender, as the case's package and the harness find it. */
-export function versionOf(name: string, packageFolder: string): string {
+/**
+ * The installed version of a contender, as the case's package and the harness find it; `undefined` when it is no
+ * package, but code beside the case.
+ */
+export function versionOf(name: string, packageFolder: string): string | undefined {
   for (const folder of [packageFolder, import.meta.dirname, root]) {
     try {
       const text = readFileSync(join(folder, 'node_modules', name, 'package.json'), 'utf8')
@@ -21,5 +24,5 @@ export function versionOf(name: string, packageFolder: string): string {
       // Not there: the next folder.
     }
   }
-  return 'unknown'
+  return undefined
 }

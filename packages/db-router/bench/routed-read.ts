@@ -38,6 +38,6 @@ export function routedRead(callers: number): Required<BenchmarkCase> {
       { figure: `client CPU added to a query, ${callers} in flight`, must: { added: 2 }, against: 'pg' },
       { figure: `client CPU of a query, ${callers} in flight`, must: { ratio: 1.06 }, against: 'pg' },
     ],
-    rounds: 40,
+    rounds: 100,
   })
 }

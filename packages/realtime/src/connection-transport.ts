@@ -2,6 +2,8 @@
 export interface ConnectionSocket {
   readonly readyState: number
   readonly OPEN: number
+  /** What was agreed on at the upgrade; empty for nothing. */
+  readonly extensions: string
   on(event: 'message', listener: (data: Buffer, binary: boolean) => void): unknown
   on(event: 'error', listener: (error: Error) => void): unknown
   on(event: 'close', listener: (code: number) => void): unknown

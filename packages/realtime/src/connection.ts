@@ -26,11 +26,12 @@ const REPLY_ALLOWANCE = 1_048_576
  * waits to be sent.
  *
  * Frames are written to the TCP socket directly, already encoded and shared with the other sockets of a
- * room; `ws` parses what comes in and does the closing. Without compression both write whole frames.
+ * room; `ws` parses what comes in and does the closing. Nothing is compressed by `ws`, so both write whole frames.
  */
 export class Connection<Who extends Identity = Identity> implements Member {
   readonly id: string = randomBytes(9).toString('base64url')
   readonly address: string
+  readonly deflates: boolean
   readonly #host: ConnectionHost<Who>
   readonly #socket: ConnectionSocket
   readonly #stream: ConnectionStream
@@ -58,6 +59,7 @@ export class Connection<Who extends Identity = Identity> implements Member {
     this.#socket = socket
     this.#stream = stream
     this.#request = request
+    this.deflates = socket.extensions !== ''
     this.address = request.socket.remoteAddress ?? ''
     this.#inbound = host.limits.inbound()
     // One for each room that is being joined.

@@ -63,13 +63,16 @@ export function createRealtime<C extends Contract = Contract, Who extends Identi
   options: RealtimeOptions<C, Who>,
 ): Realtime<C, Who> {
   const reader = optionReader('createRealtime')
-  const { base, limits, heartbeat, checkInterval, capacity, origins, authenticate, rules, presenceTimes } =
-    resolveServer(options, reader)
+  const { base, limits, heartbeat, checkInterval, capacity, origins, rules, ...rest } = resolveServer(
+    options,
+    reader,
+  )
+  const { authenticate, compression, presenceTimes } = rest
 
   const node = randomBytes(6).toString('base64url')
   const events = new Events<RealtimeEvents>()
   const registry = new RoomRegistry(options.contract, base, reader, [...rules.keys()])
-  const rooms = new NodeRooms({ instance: base.name, checkInterval, linger: 10_000 })
+  const rooms = new NodeRooms({ instance: base.name, checkInterval, linger: 10_000, compression })
   const brokerEvents: BrokerEvents = {
     ...rooms.events,
     reconnected: () => void presence.assert().catch(() => {}),
@@ -88,6 +91,8 @@ export function createRealtime<C extends Contract = Contract, Who extends Identi
   const presence = new NodePresence({
     node,
     store: broker.presence,
+    instance: base.name,
+    checkInterval,
     ...presenceTimes,
   })
   const publisher = new RoomPublisher(broker, new PublishQueue(broker, { capacity }), base)
@@ -223,7 +228,13 @@ export function createRealtime<C extends Contract = Contract, Who extends Identi
       life.assertOpen()
       reader.known(attachOptions, ['path'], 'attach')
       const path = reader.string('attach.path', attachOptions.path, '/rt', /^\//)
-      const upgrade = attachUpgrade(server, { path, origins, payload: limits.payload, opened })
+      const upgrade = attachUpgrade(server, {
+        path,
+        origins,
+        payload: limits.payload,
+        compressed: compression !== undefined,
+        opened,
+      })
       attached.add(upgrade)
       return {
         [Symbol.dispose]() {

@@ -18,6 +18,7 @@ interface Sent {
  */
 export class EventStream extends EventEmitter implements ConnectionSocket, ConnectionStream {
   readonly OPEN = 1
+  readonly extensions = ''
   readyState = 1
   readonly id: string
   readonly ticket: string

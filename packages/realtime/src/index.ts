@@ -26,6 +26,7 @@ export type {
   Authorize,
   AuthorizeContext,
   AuthorizeRule,
+  CompressionOptions,
   Grant,
   Identity,
   LimitOptions,

@@ -30,6 +30,7 @@ export function memoryPresence(store: Store): PresenceStore {
       const { epoch, offset } = store(room, spec, [])
       return { epoch, top: offset, members: [...(rooms.get(room) ?? [])] }
     },
+    knows: async (room, _node, user) => rooms.get(room)?.has(user) ?? false,
     renew: async () => ({ state: 'renewed', expired: [] }),
     async bury(_node, spec) {
       for (const [room, members] of rooms) {

@@ -2,6 +2,7 @@ import { delay } from '@cays/core/abort'
 import { backoff } from '@cays/core/backoff'
 import type { HistorySpec } from './broker.ts'
 import type { PresenceChange, PresenceStore, Roster } from './presence-store.ts'
+import { PRESENCE } from './telemetry.ts'
 
 /*
  * Who is in which room, as far as this node knows: the users of its own connections.
@@ -16,6 +17,8 @@ import type { PresenceChange, PresenceStore, Roster } from './presence-store.ts'
  * 3. A node judges others only when its own lease has been good for a whole length: after an outage of the
  *    store, everybody first has the time to come back.
  * 4. Changes of one room are carried out one batch after the other, and repeated until they are stored.
+ * 5. A store may forget a room as a whole. So it is asked now and then for the user told to it longest ago, who
+ *    comes first in `members`; when it does not know, everybody of the room is told anew.
  */
 
 export interface NodePresenceOptions {
@@ -25,6 +28,10 @@ export interface NodePresenceOptions {
   readonly lease: number
   /** Milliseconds a user whose connection broke is still there. */
   readonly grace: number
+  /** Milliseconds between two questions whether the store still knows who is there. */
+  readonly checkInterval: number
+  /** The node's name in telemetry. */
+  readonly instance: string
 }
 
 /** A user in a room, through one connection. */
@@ -61,7 +68,8 @@ export class NodePresence {
   #leased: Promise<void> | undefined
   #judgesFrom = Number.POSITIVE_INFINITY
   #beating: Promise<void> | undefined
-  #timer: NodeJS.Timeout | undefined
+  #checking: Promise<void> | undefined
+  #timers: readonly NodeJS.Timeout[] = []
 
   constructor(options: NodePresenceOptions) {
     this.#options = options
@@ -79,6 +87,7 @@ export class NodePresence {
       member = { seats: 0, data, grace: undefined }
       local.members.set(user, member)
       local.changed.set(user, 'enter')
+      this.#tell('enter')
     }
     clearTimeout(member.grace)
     const seated = member
@@ -101,6 +110,7 @@ export class NodePresence {
         const gone = () => {
           local.members.delete(user)
           local.changed.set(user, 'leave')
+          this.#tell('leave')
           void this.#store(room, local).catch(() => {})
         }
         if (!broken) gone()
@@ -132,24 +142,19 @@ export class NodePresence {
 
   /** Says again who is there, because the store may have forgotten. */
   async assert(): Promise<void> {
-    for (const [room, local] of this.#rooms) {
-      for (const user of local.members.keys()) {
-        if (!local.changed.has(user)) local.changed.set(user, 'assert')
-      }
-      await this.#store(room, local)
-    }
+    for (const [room, local] of this.#rooms) await this.#assert(room, local)
   }
 
   /** Everybody of this node leaves now. */
   async close(): Promise<void> {
     if (this.#controller.signal.aborted) return
     this.#controller.abort()
-    clearInterval(this.#timer)
+    for (const timer of this.#timers) clearInterval(timer)
     const storing = [...this.#rooms.values()].map((local) => {
       for (const { grace } of local.members.values()) clearTimeout(grace)
       return local.storing
     })
-    await Promise.allSettled([...storing, this.#beating])
+    await Promise.allSettled([...storing, this.#beating, this.#checking])
     this.#rooms.clear()
     // A store that is away cannot be told; the lease then ends by itself.
     if (this.#leased) await this.#options.store.bury(this.#id, PRESENCE_HISTORY).catch(() => {})
@@ -176,6 +181,17 @@ export class NodePresence {
     }
   }
 
+  #assert(room: string, local: LocalRoom): Promise<void> {
+    for (const user of local.members.keys()) {
+      if (!local.changed.has(user)) local.changed.set(user, 'assert')
+    }
+    return this.#store(room, local)
+  }
+
+  #tell(change: 'enter' | 'leave' | 'repair' | 'cleanup'): void {
+    if (PRESENCE.active) PRESENCE.publish({ instance: this.#options.instance, attributes: { change } })
+  }
+
   #store(room: string, local: LocalRoom): Promise<void> {
     if (local.changed.size === 0) return local.storing ?? Promise.resolve()
     local.storing ??= this.#runStore(room, local).finally(() => {
@@ -196,6 +212,10 @@ export class NodePresence {
         try {
           const last = local.members.size === 0
           await this.#options.store.change(room, PRESENCE_HISTORY, this.#id, changes, last)
+          for (const { user } of changes) {
+            const member = local.members.get(user)
+            if (member && local.members.delete(user)) local.members.set(user, member)
+          }
         } catch (error) {
           for (const { kind, user } of changes) if (!local.changed.has(user)) local.changed.set(user, kind)
           throw error
@@ -216,10 +236,10 @@ export class NodePresence {
   }
 
   async #begin(): Promise<void> {
-    const { store, lease } = this.#options
+    const { store, lease, checkInterval } = this.#options
     await store.renew(this.#id, lease)
     this.#judgesFrom = Date.now() + lease
-    this.#timer = setInterval(() => {
+    const beat = setInterval(() => {
       this.#beating ??= this.#beat()
         // The store is away: the next beat tries again.
         .catch(() => {})
@@ -227,7 +247,26 @@ export class NodePresence {
           this.#beating = undefined
         })
     }, lease / 3)
-    this.#timer.unref()
+    const check = setInterval(() => {
+      this.#checking ??= this.#check()
+        .catch(() => {})
+        .finally(() => {
+          this.#checking = undefined
+        })
+    }, checkInterval)
+    this.#timers = [beat.unref(), check.unref()]
+  }
+
+  async #check(): Promise<void> {
+    for (const [room, local] of [...this.#rooms]) {
+      const [oldest] = local.members.keys()
+      if (this.#controller.signal.aborted || oldest === undefined || local.storing) continue
+      if (await this.#options.store.knows(room, this.#id, oldest)) continue
+      // It may have left, or been told, in the meantime.
+      if (local.storing || !local.members.has(oldest)) continue
+      this.#tell('repair')
+      await this.#assert(room, local)
+    }
   }
 
   async #beat(): Promise<void> {
@@ -241,7 +280,10 @@ export class NodePresence {
       await this.assert()
       await store.bury(spent, PRESENCE_HISTORY)
     } else if (Date.now() >= this.#judgesFrom) {
-      for (const node of expired) await store.bury(node, PRESENCE_HISTORY)
+      for (const node of expired) {
+        await store.bury(node, PRESENCE_HISTORY)
+        this.#tell('cleanup')
+      }
     }
   }
 }

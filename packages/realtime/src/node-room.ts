@@ -1,7 +1,7 @@
 import { delay } from '@cays/core/abort'
 import { backoff } from '@cays/core/backoff'
 import type { Broker, EpochEnd, HistorySpec, Slice } from './broker.ts'
-import { encodeFrames } from './frame.ts'
+import { type Compression, encodeFrames, SharedFrames } from './frame.ts'
 import { branchOf, isShared } from './position.ts'
 import { type GapReason, type Position, RECOVERED } from './protocol.ts'
 import { GAPS, REPAIRS, STALLS } from './telemetry.ts'
@@ -31,6 +31,8 @@ export interface Member {
    * further is let through when nothing waits, however large.
    */
   backlogged(bytes: number, divisible?: boolean): boolean
+  /** True when it reads frames compressed once for all. */
+  readonly deflates: boolean
   write(frame: Buffer): void
   /** The subscription became a cursor: call {@link NodeRoom.pump} when the socket has drained. */
   stalled(subscription: Subscription): void
@@ -51,6 +53,7 @@ export interface NodeRoomOptions {
   readonly wire: string
   readonly spec: HistorySpec
   readonly broker: Broker
+  readonly compression?: Compression | undefined
   /** The node's name in telemetry. */
   readonly instance: string
   /** Asks for a flush at the end of this turn of the event loop. */
@@ -360,9 +363,10 @@ export class NodeRoom {
     const pending = this.#pending
     if (pending.length > 0) {
       this.#pending = []
-      const frame = encodeFrames(pending)
+      const frames = new SharedFrames(pending, this.#options.compression)
       for (const subscription of this.#subscriptions) {
         if (!subscription.live) continue
+        const frame = frames.for(subscription.member)
         if (!subscription.member.backlogged(frame.length, pending.length > 1)) {
           subscription.member.write(frame)
           continue

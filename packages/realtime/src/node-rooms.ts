@@ -1,4 +1,5 @@
 import type { Broker, BrokerEvents, HistorySpec } from './broker.ts'
+import type { Compression } from './frame.ts'
 import { NodeRoom } from './node-room.ts'
 
 export interface NodeRoomsOptions {
@@ -8,6 +9,7 @@ export interface NodeRoomsOptions {
   readonly checkInterval: number
   /** Milliseconds a room without sockets stays subscribed, for those about to come back. */
   readonly linger: number
+  readonly compression?: Compression | undefined
 }
 
 /** A room held by somebody; give it back exactly once. */
@@ -61,8 +63,9 @@ export class NodeRooms {
     let entry = this.#entries.get(key)
     if (!entry) {
       const dirty = (room: NodeRoom) => this.#schedule(room)
-      const { instance } = this.#options
-      const room = new NodeRoom({ key, wire, spec, broker, instance, dirty, ...(listener && { listener }) })
+      const { instance, compression } = this.#options
+      const told = listener && { listener }
+      const room = new NodeRoom({ key, wire, spec, broker, instance, compression, dirty, ...told })
       entry = { room, holds: 0, timer: undefined }
       this.#entries.set(key, entry)
     }

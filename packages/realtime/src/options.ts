@@ -84,6 +84,12 @@ export interface PresenceOptions {
   readonly lease?: Duration
 }
 
+/** What is compressed for clients that can read it. */
+export interface CompressionOptions {
+  /** Bytes from which it is worth it. @default 1_024 */
+  readonly threshold?: number
+}
+
 export interface BaseOptions<C extends Contract> {
   readonly contract?: C
   /**
@@ -120,4 +126,10 @@ export interface RealtimeOptions<C extends Contract, Who extends Identity> exten
   readonly heartbeat?: Duration
   /** How often a node looks for messages its Redis subscription lost without a trace. @default '10s' */
   readonly checkInterval?: Duration
+  /**
+   * Compresses what goes to a room once, for all its sockets that offer permessage-deflate (every browser does), and
+   * keeps no memory per socket. It costs time of the event loop for each message: worth it where bandwidth is dear.
+   * What a client is sent alone, answers and what it missed, stays as it is. @default false
+   */
+  readonly compression?: boolean | CompressionOptions
 }

@@ -38,6 +38,8 @@ export interface PresenceStore {
     last: boolean,
   ): Promise<void>
   roster(room: string, spec: HistorySpec): Promise<Roster>
+  /** Whether it still knows that a user is there through this node. */
+  knows(room: string, node: string, user: string): Promise<boolean>
   /** Renews a node's lease for so many milliseconds. */
   renew(node: string, length: number): Promise<Lease>
   /** Has everybody leave whom only this node knows of, and ends its lease. May be repeated. */

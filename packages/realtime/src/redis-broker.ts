@@ -60,16 +60,19 @@ class RedisBroker implements Broker {
     })
     this.presence = new RedisPresence(this.#commands, this.#space, this.#publishCommand)
     if (events) {
-      const Subscriber = redis.isCluster ? ClusterSubscriber : RedisSubscriber
-      this.#subscriber = new Subscriber({
+      const subscriber = {
         client: redis,
         heartbeat,
-        message: (channel, message) => this.#received(events, channel, message),
-        resumed: (channels) => {
+        message: (channel: string, message: string) => this.#received(events, channel, message),
+        resumed: (channels: readonly string[]) => {
           const rooms = channels.map((channel) => this.#space.roomOf(channel))
           events.resumed(rooms.filter((room) => room !== undefined))
         },
-      })
+      }
+      const { client } = this.#commands
+      this.#subscriber = redis.isCluster
+        ? new ClusterSubscriber({ ...subscriber, say: (channel, text) => client.spublish(channel, text) })
+        : new RedisSubscriber(subscriber)
     }
   }
 

@@ -4,6 +4,7 @@ import type { Lease, PresenceChange, PresenceStore, Roster } from './presence-st
 import type { RedisCommands } from './redis-commands.ts'
 import type { KeySpace } from './redis-keys.ts'
 import {
+  KNOWS_SCRIPT,
   LEASE_SCRIPT,
   NODE_ROOMS_SCRIPT,
   presenceScript,
@@ -49,6 +50,13 @@ export class RedisPresence implements PresenceStore {
       entries.push([JSON.parse(fields[at] ?? '""') as string, value.slice(value.indexOf('\n') + 1)])
     }
     return { epoch, top, members: entries }
+  }
+
+  async knows(room: string, node: string, user: string): Promise<boolean> {
+    const keys = this.#space.keys(room)
+    const names = [keys.members, keys.nodeRooms(node)]
+    const found = await this.#commands.run(KNOWS_SCRIPT, names, () => [node, room, JSON.stringify(user)])
+    return found === 1
   }
 
   async renew(node: string, length: number): Promise<Lease> {

@@ -207,6 +207,17 @@ if ends then state = tonumber(ends) > now and 'renewed' or 'expired' end
 if state ~= 'expired' then redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1]) end
 return { state, redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 16) }`)
 
+/**
+ * Whether a user is known to be in a room through a node; says again that the node has members there.
+ *
+ * KEYS: members, rooms of the node. ARGV: node, room, user (JSON). Returns 1 or 0.
+ */
+export const KNOWS_SCRIPT: RedisScript = redisScript(`redis.call('SADD', KEYS[2], ARGV[2])
+local value = redis.call('HGET', KEYS[1], ARGV[3])
+if not value then return 0 end
+local nodes = ',' .. string.match(value, '^[^\\n]*') .. ','
+return string.find(nodes, ',' .. ARGV[1] .. ',', 1, true) and 1 or 0`)
+
 /** KEYS: leases. ARGV: node. */
 export const UNLEASE_SCRIPT: RedisScript = redisScript(`return redis.call('ZREM', KEYS[1], ARGV[1])`)
 

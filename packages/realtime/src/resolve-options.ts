@@ -2,7 +2,15 @@ import { OptionReader } from '@cays/core/options'
 import type { HistorySpec } from './broker.ts'
 import type { Contract, RoomContract } from './contract.ts'
 import { RealtimeError } from './errors.ts'
-import type { BaseOptions, Identity, LimitOptions, PresenceOptions, RealtimeOptions } from './options.ts'
+import type { Compression } from './frame.ts'
+import type {
+  BaseOptions,
+  CompressionOptions,
+  Identity,
+  LimitOptions,
+  PresenceOptions,
+  RealtimeOptions,
+} from './options.ts'
 import { type Taker, TokenBucket } from './token-bucket.ts'
 
 const SERVER_OPTIONS = [
@@ -13,6 +21,7 @@ const SERVER_OPTIONS = [
   'presence',
   'heartbeat',
   'checkInterval',
+  'compression',
 ] as const
 
 export interface ResolvedBase {
@@ -104,6 +113,16 @@ function resolvePresence(presence: PresenceOptions = {}, reader: OptionReader) {
   }
 }
 
+function resolveCompression(
+  compression: boolean | CompressionOptions = false,
+  reader: OptionReader,
+): Compression | undefined {
+  if (compression === false) return undefined
+  const given = compression === true ? {} : compression
+  reader.known(given, ['threshold'], 'compression')
+  return { threshold: reader.integer('compression.threshold', given.threshold, 1_024) }
+}
+
 function resolveLimits(limits: LimitOptions = {}, reader: OptionReader): ResolvedLimits {
   reader.known(
     limits,
@@ -176,5 +195,17 @@ export function resolveServer<C extends Contract, Who extends Identity>(
     if (!rules.has(pattern)) reader.fail(`authorize['${pattern}'] is required: the contract has that room`)
   }
   const presenceTimes = resolvePresence(options.presence, reader)
-  return { base, limits, heartbeat, checkInterval, capacity, origins, authenticate, rules, presenceTimes }
+  const compression = resolveCompression(options.compression, reader)
+  return {
+    base,
+    limits,
+    heartbeat,
+    checkInterval,
+    capacity,
+    origins,
+    authenticate,
+    rules,
+    presenceTimes,
+    compression,
+  }
 }

@@ -27,6 +27,13 @@ export const REPAIRS: PointChannel = pointChannel(
   'A room read messages its live flow had missed.',
 )
 
+/** Somebody came or went through this node, or what the store had lost was said again; attributes: `change`. */
+export const PRESENCE: PointChannel = pointChannel(
+  'cays:realtime:presence',
+  'event',
+  "A change of presence: `change` is `enter` or `leave` for a user of this node, `repair` for a room whose members the store had lost, `cleanup` for a dead node's.",
+)
+
 /** A socket fell behind its budget and reads from the history until it has caught up. */
 export const STALLS: PointChannel = pointChannel(
   'cays:realtime:stall',

@@ -8,6 +8,8 @@ export interface UpgradeOptions {
   readonly path: string
   readonly origins: readonly string[] | 'any'
   readonly payload: number
+  /** Whether sockets may agree on compression. */
+  readonly compressed: boolean
   readonly opened: (socket: WebSocket, stream: Duplex, request: IncomingMessage) => void
 }
 
@@ -16,11 +18,12 @@ export interface UpgradeOptions {
  * A page of a foreign origin gets 403 before any socket exists.
  */
 export function attachUpgrade(server: HttpServer | HttpsServer, options: UpgradeOptions): Disposable {
-  const { path, origins, payload, opened } = options
+  const { path, origins, payload, compressed, opened } = options
   const sockets = new WebSocketServer({
     noServer: true,
     clientTracking: false,
-    perMessageDeflate: false,
+    // Nobody needs what came before: one compressed frame serves all, and no socket keeps a window.
+    perMessageDeflate: compressed && { serverNoContextTakeover: true, clientNoContextTakeover: true },
     maxPayload: payload,
     maxFragments: 128,
     maxBufferedChunks: 512,
@@ -33,7 +36,12 @@ export function attachUpgrade(server: HttpServer | HttpsServer, options: Upgrade
       refuse(stream, refusal)
       return
     }
-    sockets.handleUpgrade(request, stream, head, (socket) => opened(socket, stream, request))
+    // A smaller window than ours would need frames of its own: such a client gets them uncompressed.
+    if (/server_max_window_bits/.test(request.headers[EXTENSIONS] ?? '')) delete request.headers[EXTENSIONS]
+    sockets.handleUpgrade(request, stream, head, (socket) => {
+      if (socket.extensions !== '') socket.on('message', () => releaseInflater(socket))
+      opened(socket, stream, request)
+    })
   }
   server.on('upgrade', upgrade)
   return {
@@ -41,6 +49,14 @@ export function attachUpgrade(server: HttpServer | HttpsServer, options: Upgrade
       server.off('upgrade', upgrade)
     },
   }
+}
+
+const EXTENSIONS = 'sec-websocket-extensions'
+
+// `ws` would keep some 60 kB per socket for its next message, which needs nothing of it.
+function releaseInflater(socket: WebSocket): void {
+  const { _extensions: agreed } = socket as { readonly _extensions?: Record<string, { cleanup?(): void }> }
+  agreed?.['permessage-deflate']?.cleanup?.()
 }
 
 /** True for a request from a page of an origin that is not on the list. */

@@ -152,6 +152,31 @@ describe('a page in Chromium loses, doubles and reorders nothing', () => {
   })
 })
 
+describe('frames that are compressed once for all', () => {
+  it('are what Chromium agrees on and reads', async () => {
+    await serve({ compression: true })
+    const text = 'Diver on Exuma, é ☃ '.repeat(500)
+    const answer = tab.evaluate(
+      () =>
+        new Promise((resolve) => {
+          const socket = new WebSocket(`${location.origin.replace('http', 'ws')}/rt`, 'rt1.json')
+          socket.onopen = () => socket.send('["hello",1,"ann",null,[[2,"job:1"]]]')
+          socket.onmessage = ({ data }) => {
+            const message = JSON.parse(data)
+            if (message[0] === 'm') resolve([socket.extensions, message[4]])
+          }
+        }),
+    )
+    await expect.poll(() => node.realtime.connections().flatMap(({ rooms }) => rooms)).toEqual(['job:1'])
+    // Until it has joined.
+    const publishing = startCounting(() =>
+      node.realtime.room('job:{id}', { id: 1 } as never).publish('n' as never, text as never),
+    )
+    closers.push(publishing.stop)
+    expect(await answer).toEqual([expect.stringMatching(/^permessage-deflate/), text])
+  })
+})
+
 describe('the React hooks in Chromium', () => {
   it('show messages, presence and the connection, and leave with the component', async () => {
     await serve()

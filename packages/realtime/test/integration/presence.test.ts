@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { type StandaloneRedis, startFaultProxy, startRedis } from '@cays/testkit'
 import { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -106,6 +107,33 @@ describe.each(['redis', 'memory'] as const)('who is in a room, with %s', (kind) 
     raw.close()
     await expect.poll(observer.users).toEqual([])
     expect(observer.changes).toEqual(['+ann', '-ann'])
+  })
+})
+
+describe('who is in a room, when Redis evicts it', () => {
+  it('is said again by every node, and cleaned up as ever', async () => {
+    const changes: unknown[] = []
+    const told = (message: unknown) =>
+      changes.push((message as { attributes: { change: string } }).attributes.change)
+    subscribe('cays:realtime:presence', told)
+    closers.push(() => unsubscribe('cays:realtime:presence', told))
+    const nodes = [await start({ checkInterval: 200 }), await start({ checkInterval: 200 })] as const
+    const observer = watching(nodes[0].url)
+    const people = [watching(nodes[0].url, 'ann'), watching(nodes[1].url, 'ben')]
+    for (const { presence } of people) await presence.enter('here')
+    await expect.poll(observer.users).toEqual(['ann', 'ben'])
+    const lost = async () => [
+      ...((await redis.command('KEYS', `rt:*:p:@job:${id}`)) as string[]),
+      ...((await redis.command('KEYS', 'rt:*:l:*')) as string[]),
+    ]
+    expect(await redis.evict(await lost())).toBe(3)
+    const members = () => nodes[0].realtime.presence('job:{id}', { id } as never)
+    await expect.poll(members).toHaveLength(2)
+    expect(changes.toSorted()).toEqual(['enter', 'enter', 'repair', 'repair'])
+    expect(observer.users()).toEqual(['ann', 'ben'])
+    // A node that ends finds the rooms it has to leave.
+    for (const node of nodes) await node.realtime.close()
+    expect(await lost()).toEqual([])
   })
 })
 

@@ -9,11 +9,14 @@ afterEach(() => void vi.useRealTimers())
 function recordingStore() {
   const leases = new Map<string, number>()
   const changes: (PresenceChange & { readonly node: string })[] = []
+  const known = new Set<string>()
   const buried: { readonly node: string; readonly at: number }[] = []
   const store: PresenceStore = {
     async change(_room, _spec, node, more) {
       changes.push(...more.map((change) => ({ ...change, node })))
+      for (const { user } of more) known.add(`${node} ${user}`)
     },
+    knows: async (_room, node, user) => known.has(`${node} ${user}`),
     roster: async () => ({ epoch: 'e', top: 0, members: [] }),
     async renew(node, length): Promise<Lease> {
       const ends = leases.get(node)
@@ -27,10 +30,10 @@ function recordingStore() {
       buried.push({ node, at: Date.now() })
     },
   }
-  return { store, leases, changes, buried }
+  return { store, leases, changes, known, buried }
 }
 
-const times = { lease: 6_000, grace: 10_000 }
+const times = { lease: 6_000, grace: 10_000, checkInterval: 10_000, instance: 'test' }
 
 describe('a node and its lease', () => {
   it('cleans up after a dead node at most four thirds of a lease later', async () => {
@@ -118,6 +121,21 @@ describe('a user with several seats', () => {
     await vi.advanceTimersByTimeAsync(5_000)
     await seat.stored
     expect(changes).toEqual([{ kind: 'enter', user: 'ann', data: '2', node: 'a.0' }])
+    await node.close()
+  })
+})
+
+describe('a store that forgets a room', () => {
+  it('is told again who is there, although somebody has been told to it since', async () => {
+    const { store, changes, known } = recordingStore()
+    const node = new NodePresence({ node: 'a', store, ...times })
+    for (const user of ['ann', 'ben']) await node.sit('@r', user, '1').stored
+    known.clear()
+    await node.sit('@r', 'ann', '1').update('2')
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect(changes.slice(3).map(({ kind, user }) => `${kind} ${user}`)).toEqual(['assert ben', 'assert ann'])
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(changes).toHaveLength(5)
     await node.close()
   })
 })

@@ -69,6 +69,7 @@ class ModelBroker implements Broker {
 
 /** A client that follows PROTOCOL.md, and writes down what it is given. */
 class ModelClient implements Member {
+  readonly deflates = false
   full = false
   position: Position | undefined
   subscription: Subscription | undefined

@@ -27,7 +27,7 @@ export function encodeFrame(text: string): Buffer {
  * The same, compressed where that makes it smaller: for sockets that agreed on permessage-deflate and expect
  * nothing of earlier messages, so that any number of them can share it.
  */
-export function deflateFrame(text: string, { threshold }: Compression): Buffer {
+function deflateFrame(text: string, { threshold }: Compression): Buffer {
   const length = Buffer.byteLength(text)
   if (length < threshold || length > MOST_DEFLATED) return encodeFrame(text)
   const flushed = deflateRawSync(text, { level: LEVEL, finishFlush: constants.Z_SYNC_FLUSH })

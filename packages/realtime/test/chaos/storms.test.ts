@@ -7,6 +7,8 @@ import { startLocalNode } from '../support/local-node.ts'
 import { expectComplete, type Record, record, startCounting } from '../support/recorder.ts'
 import { seededRandom } from '../support/seeded-random.ts'
 
+// As a soak: more clients, cut as often.
+const CLIENTS = process.env.CAYS_SOAK ? 1_000 : 100
 let redis: StandaloneRedis
 let client: Redis
 let id = 0
@@ -19,7 +21,7 @@ afterAll(async () => {
   await redis.close()
 })
 
-const crowd = { connectionsPerUser: 1_000, connectionsPerAddress: 1_000 }
+const crowd = { connectionsPerUser: 2_000, connectionsPerAddress: 2_000, handshakes: 2_000 }
 
 function start() {
   // What is not needed to recover does not run: every read counted is a recovery's.
@@ -68,41 +70,45 @@ describe('when everybody comes back at once', () => {
 })
 
 describe('when connections are cut all the time', () => {
-  it('a hundred clients still lose, double and reorder nothing', async () => {
-    id++
-    const seed = Date.now() % 1_000_000
-    const random = seededRandom(seed)
-    const node = await start()
-    const network = faultyNetwork(WebSocket as WebSocketConstructor, random)
-    const records = await subscribed(100, () => node.url, { WebSocket: network.WebSocket })
-    const replays: number[] = []
-    const room = node.realtime.room('job:{id}', { id } as never)
-    const counting = startCounting(
-      (n, idempotencyKey) => room.publish('n' as never, n as never, { idempotencyKey }),
-      10,
-    )
-    for (const { client: one, numbers, room: joined } of records) {
-      one.onStatus((status) => {
-        if (status !== 'connected') return
-        const [since, missed] = [performance.now(), counting.count() - 1]
-        const remove = joined.on('n', () => {
-          if ((numbers.at(-1) ?? 0) < missed) return
-          replays.push(performance.now() - since)
-          remove()
+  it(
+    `${CLIENTS} clients still lose, double and reorder nothing`,
+    async () => {
+      id++
+      const seed = Date.now() % 1_000_000
+      const random = seededRandom(seed)
+      const node = await start()
+      const network = faultyNetwork(WebSocket as WebSocketConstructor, random)
+      const records = await subscribed(CLIENTS, () => node.url, { WebSocket: network.WebSocket })
+      const replays: number[] = []
+      const room = node.realtime.room('job:{id}', { id } as never)
+      const counting = startCounting(
+        (n, idempotencyKey) => room.publish('n' as never, n as never, { idempotencyKey }),
+        10,
+      )
+      for (const { client: one, numbers, room: joined } of records) {
+        one.onStatus((status) => {
+          if (status !== 'connected') return
+          const [since, missed] = [performance.now(), counting.count() - 1]
+          const remove = joined.on('n', () => {
+            if ((numbers.at(-1) ?? 0) < missed) return
+            replays.push(performance.now() - since)
+            remove()
+          })
         })
-      })
-    }
-    // Each client is cut about three times.
-    for (let cuts = 0; cuts < 300; ) {
-      cuts += network.cut(0.05)
-      const before = counting.count()
-      await expect.poll(counting.count, { interval: 5 }).toBeGreaterThan(before)
-    }
-    await expectComplete(records, await counting.stop())
-    replays.sort((a, b) => a - b)
-    const p99 = Math.round(replays[Math.floor(replays.length * 0.99)] ?? 0)
-    console.log(`seed ${seed}: ${replays.length} comebacks, all caught up within p99 ${p99} ms`)
-    expect(replays.length).toBeGreaterThan(0)
-    await node.close()
-  })
+      }
+      // Each client is cut about three times.
+      for (let cuts = 0; cuts < 3 * CLIENTS; ) {
+        cuts += network.cut(0.05)
+        const before = counting.count()
+        await expect.poll(counting.count, { interval: 5 }).toBeGreaterThan(before)
+      }
+      await expectComplete(records, await counting.stop())
+      replays.sort((a, b) => a - b)
+      const p99 = Math.round(replays[Math.floor(replays.length * 0.99)] ?? 0)
+      console.log(`seed ${seed}: ${replays.length} comebacks, all caught up within p99 ${p99} ms`)
+      expect(replays.length).toBeGreaterThan(0)
+      await node.close()
+    },
+    600 * CLIENTS,
+  )
 })

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { WebSocket } from 'ws'
 import { createClient } from '../../src/client.ts'
@@ -332,36 +331,6 @@ describe('an app that throws', () => {
     expect(told.toSorted()).toEqual(['authorize', 'call'])
     expect(JSON.stringify(raw.messages)).not.toContain('secret')
     for (const message of raw.messages.slice(1)) expect(message[4]).toBe(true)
-  })
-})
-
-describe('a reader that is too slow', () => {
-  it('costs bounded memory, holds up nobody, and catches up without a loss', async () => {
-    const budget = 262_144
-    const node = await start({ limits: { outbound: budget }, history: { size: 5_000 }, heartbeat: 60_000 })
-    const slow = await hello(node.url, 'slow')
-    const quick = await hello(node.url, 'quick')
-    for (const raw of [slow, quick]) raw.send(['sub', 2, 'job:1'])
-    await expect.poll(() => slow.messages.length).toBe(2)
-    slow.socket.pause()
-    let waiting = 0
-    const room = node.realtime.room('job:{id}', { id: 1 } as never)
-    const filler = 'x'.repeat(4_000)
-    const last = 2_500
-    for (let n = 1; n <= last; n++) {
-      await room.publish('n' as never, { n, filler } as never)
-      // A burst of a thousand in one turn of the event loop, then one by one.
-      if (n >= 1_000) await sleep(0)
-      for (const socket of node.sockets) waiting = Math.max(waiting, socket.writableLength)
-    }
-    await expect.poll(() => quick.messages.length).toBe(last + 2)
-    // 16 MB were published; what waited for a socket was never more than its budget.
-    expect(waiting).toBeGreaterThan(budget / 2)
-    expect(waiting).toBeLessThanOrEqual(budget)
-    slow.socket.resume()
-    await expect.poll(() => slow.messages.length).toBe(last + 2)
-    const offsets = slow.messages.filter(([type]) => type === 'm').map(([, , offset]) => offset)
-    expect(offsets).toEqual(Array.from({ length: last }, (_, index) => index + 1))
   })
 })
 

@@ -1,5 +1,5 @@
 import { pathToFileURL } from 'node:url'
-import type { BenchmarkCase, Operation, Servers } from './define-case.ts'
+import type { BenchmarkCase, Measures, Operation, Servers } from './define-case.ts'
 
 /** Sent by the parent. */
 export type Request =
@@ -13,6 +13,8 @@ export interface Round {
   readonly cpu: number
   /** Resident memory after the round, in MiB. */
   readonly memory: number
+  /** What the last run measured itself. */
+  readonly measures?: Measures
 }
 
 /** Sent to the parent. */
@@ -60,9 +62,10 @@ async function measure(time: number): Promise<Round> {
   const started = performance.now()
   let done = 0
   let elapsed = 0
+  let measures: Measures | undefined
   do {
     const from = elapsed
-    await operation.run(batch)
+    measures = (await operation.run(batch)) ?? undefined
     done += batch
     elapsed = performance.now() - started
     // Batches long enough for the clock to cost nothing, short enough for the round to end on time.
@@ -73,5 +76,6 @@ async function measure(time: number): Promise<Round> {
     time: (elapsed * 1_000) / done,
     cpu: (user + system) / done,
     memory: process.memoryUsage().rss / 2 ** 20,
+    ...(measures ? { measures } : {}),
   }
 }

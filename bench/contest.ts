@@ -3,8 +3,7 @@ import { join } from 'node:path'
 import type { Answer, Request, Round } from './contender.ts'
 import type { BenchmarkCase, Servers } from './define-case.ts'
 
-const ANSWER_LIMIT = 60_000
-const WARM_UP_ROUNDS = 2
+const ANSWER_LIMIT = 300_000
 
 /** What a contender took, round by round. */
 export interface Measured {
@@ -38,8 +37,8 @@ export async function contest(
       players.push(player)
       await player.ask({ type: 'prepare', file, contender: index, servers })
     }
-    for (let round = -WARM_UP_ROUNDS; round < benchmark.rounds; round += 1) {
-      const shift = (round + WARM_UP_ROUNDS) % players.length
+    for (let round = -benchmark.warmUps; round < benchmark.rounds; round += 1) {
+      const shift = (round + benchmark.warmUps) % players.length
       const order = [...players.slice(shift), ...players.slice(0, shift)]
       if (round % 2 !== 0) order.reverse()
       for (const player of order) {

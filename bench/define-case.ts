@@ -8,10 +8,13 @@ export interface Servers {
   readonly replicaUrls: readonly string[]
 }
 
+/** What an operation has measured itself, by name: how much memory grew, the p95 of what it did. */
+export type Measures = Readonly<Record<string, number>>
+
 /** One contender, ready in a process of its own. */
 export interface Operation {
   /** Performs the operation `count` times. All of it is done when this returns or resolves. */
-  run(count: number): void | Promise<void>
+  run(count: number): void | Measures | Promise<void> | Promise<Measures>
   close?(): void | Promise<void>
 }
 
@@ -23,13 +26,15 @@ export interface Contender {
 
 /**
  * The bound of a figure. `ratio`: our cost divided by the peer's, at most. `advantage`: the peer's cost divided
- * by ours, at least. `added`: our cost less the peer's, in µs, at most. `cost`: our cost in µs, at most.
+ * by ours, at least. `added`: our cost less the peer's, in µs, at most. `cost`: our cost in µs, at most. `most`: what
+ * our operation has measured itself, at most.
  */
 export type Must =
   | { readonly ratio: number }
   | { readonly advantage: number }
   | { readonly added: number }
   | { readonly cost: number }
+  | { readonly most: number; readonly unit: string }
 
 export interface Claim {
   /** What is claimed, without the number. */
@@ -39,9 +44,9 @@ export interface Claim {
   readonly against?: string
   /**
    * `cpu`: user and system time of the contender's process; `time`: the clock. A bound within 15 % of equality
-   * has to be judged by `cpu`, over at least 30 rounds. @default 'cpu'
+   * has to be judged by `cpu`, over at least 30 rounds. Any other word: a measure of the operation. @default 'cpu'
    */
-  readonly by?: 'cpu' | 'time'
+  readonly by?: 'cpu' | 'time' | (string & {})
 }
 
 export interface BenchmarkCase {
@@ -53,6 +58,8 @@ export interface BenchmarkCase {
   readonly claims: readonly Claim[]
   /** @default 11 */
   readonly rounds?: number
+  /** Rounds before those that count. @default 2 */
+  readonly warmUps?: number
   /** How long one contender works in one round, in milliseconds. @default 200 */
   readonly roundTime?: number
 }
@@ -63,12 +70,12 @@ const SMALL_MARGIN = 0.15
 
 /** Declares a case and refuses one that could not be judged. */
 export function defineCase(benchmark: BenchmarkCase): Required<BenchmarkCase> {
-  const { contenders, claims, rounds = 11, roundTime = 200, needs = {} } = benchmark
+  const { contenders, claims, rounds = 11, warmUps = 2, roundTime = 200, needs = {} } = benchmark
   const names = contenders.map(({ name }) => name)
   if (new Set(names).size !== names.length) throw new Error('two contenders have one name')
   if (rounds < FEWEST_ROUNDS) throw new Error(`at least ${FEWEST_ROUNDS} rounds are needed`)
   for (const { figure, must, against, by = 'cpu' } of claims) {
-    const compared = !('cost' in must)
+    const compared = !('cost' in must || 'most' in must)
     if (compared !== (against !== undefined)) throw new Error(`${figure}: a cost has no peer, the others one`)
     if (against !== undefined && !names.slice(1).includes(against)) {
       throw new Error(`${figure}: there is no contender ${against}`)
@@ -82,5 +89,5 @@ export function defineCase(benchmark: BenchmarkCase): Required<BenchmarkCase> {
       )
     }
   }
-  return { ...benchmark, rounds, roundTime, needs }
+  return { ...benchmark, rounds, warmUps, roundTime, needs }
 }

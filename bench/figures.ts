@@ -10,6 +10,8 @@ export interface Peer {
   readonly memory: number
   /** Our cost divided by this one's, by what the figure is judged by. */
   readonly ratio: number
+  /** What it measured itself, when the figure is judged by that. */
+  readonly measured?: number
 }
 
 /** One line of the results, and one element of the JSON file. */
@@ -18,9 +20,9 @@ export interface Figure {
   readonly figure: string
   readonly operation: string
   readonly value: number
-  readonly unit: '×' | 'µs'
+  readonly unit: string
   readonly must: string
-  readonly by: 'cpu' | 'time'
+  readonly by: string
   readonly verdict: Verdict
   readonly ok: boolean
   /** Ours first. */
@@ -56,7 +58,9 @@ export function figuresOf(
 ): readonly Figure[] {
   return claims.map((claim) => {
     const by = claim.by ?? 'cpu'
-    const costs = ({ rounds: measured }: Measured) => measured.map((round) => round[by])
+    const own = by !== 'cpu' && by !== 'time'
+    const costs = ({ rounds: measured }: Measured) =>
+      measured.map((round) => (own ? (round.measures?.[by] ?? Number.NaN) : round[by]))
     const [ours] = contenders
     const peer = contenders.find(({ name }) => name === claim.against)
     if (!ours) throw new Error('a contest without contenders')
@@ -83,6 +87,7 @@ export function figuresOf(
         cpu: rounded(median(contender.rounds.map(({ cpu }) => cpu))),
         memory: rounded(median(contender.rounds.map(({ memory }) => memory))),
         ratio: rounded(ownCost / median(costs(contender))),
+        ...(own ? { measured: rounded(median(costs(contender))) } : {}),
       })),
       rounds,
       spread: {
@@ -100,7 +105,7 @@ function mustText({ must, against }: Claim): string {
   const sign = atLeast ? '≥' : '≤'
   if ('advantage' in must) return `${sign} ${limit} × cheaper than ${against}`
   if ('added' in must) return `${sign} ${limit} µs more than ${against}`
-  return unit === '×' ? `${sign} ${limit} × ${against}` : `${sign} ${limit} µs`
+  return 'ratio' in must ? `${sign} ${limit} × ${against}` : `${sign} ${limit} ${unit}`
 }
 
 /** Three significant digits: more would pretend. */

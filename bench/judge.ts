@@ -67,10 +67,11 @@ function measure(must: Must, ours: number, peer: number): number {
 export function boundOf(must: Must): {
   readonly limit: number
   readonly atLeast: boolean
-  readonly unit: '×' | 'µs'
+  readonly unit: string
 } {
   if ('ratio' in must) return { limit: must.ratio, atLeast: false, unit: '×' }
   if ('advantage' in must) return { limit: must.advantage, atLeast: true, unit: '×' }
+  if ('most' in must) return { limit: must.most, atLeast: false, unit: must.unit }
   return { limit: 'added' in must ? must.added : must.cost, atLeast: false, unit: 'µs' }
 }
 

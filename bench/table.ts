@@ -5,7 +5,7 @@ export function tableOf(figures: readonly Figure[]): string {
   return figures
     .map((figure) => {
       const { value, unit, must, verdict, by, rounds } = figure
-      const peers = figure.peers.map((peer) => `    ${peerText(peer)}`)
+      const peers = figure.peers.map((peer) => `    ${peerText(peer, figure.unit)}`)
       return [
         `${figure.package}: ${figure.figure}`,
         `  ${value} ${unit} (must ${must})  ${verdict}  by ${by}, ${rounds} rounds, ${spreadText(figure)}`,
@@ -19,6 +19,7 @@ export function spreadText({ spread: { low, high, control }, unit }: Figure): st
   return `${low} to ${high} ${unit}, control ± ${Number((control * 100).toPrecision(2))} %`
 }
 
-function peerText({ name, time, cpu, memory, ratio }: Peer): string {
-  return `${name.padEnd(32)} ${time} µs, ${cpu} µs CPU, ${Math.round(memory)} MiB, ratio ${ratio}`
+function peerText({ name, time, cpu, memory, ratio, measured }: Peer, unit: string): string {
+  const own = measured === undefined ? '' : `${measured} ${unit}, `
+  return `${name.padEnd(32)} ${own}${time} µs, ${cpu} µs CPU, ${Math.round(memory)} MiB, ratio ${ratio}`
 }

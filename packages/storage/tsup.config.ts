@@ -1,4 +1,7 @@
 import { defineConfig } from 'tsup'
 import { preset } from '../../tsup.preset.ts'
 
-export default defineConfig(preset())
+const library = preset()
+
+// The command beside the entries.
+export default defineConfig({ ...library, entry: [...(library.entry as string[]), './src/cli.ts'] })

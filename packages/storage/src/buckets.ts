@@ -4,12 +4,14 @@ import { StorageUsageError } from './errors.ts'
 import { PART_SIZE } from './part-plan.ts'
 import type { Credentials } from './presign.ts'
 import type { Capabilities, Given, Provider } from './provider.ts'
-import { s3Provider } from './s3-provider.ts'
+import { type S3Settings, s3Provider } from './s3-provider.ts'
 
 /** A bucket as it is named in `createStorage`; opens its provider when the storage is created. */
 export interface BucketSource<Can extends Capabilities = Capabilities> {
   /** What its provider can do. */
   readonly capabilities: Can
+  /** @internal Of a server that speaks S3, for its doctor. */
+  readonly settings?: S3Settings | undefined
   /** @internal */
   open(): Provider
 }
@@ -183,7 +185,7 @@ function source(
   )
   if (!URL.canParse(endpoint)) read.fail('endpoint must be a URL such as https://s3.example.com')
   const credentials = read.required('credentials', options.credentials)
-  const settings = {
+  const settings: S3Settings = {
     name,
     endpoint: endpoint.replace(/\/$/, ''),
     region: read.string('region', options.region, 'auto', /^[\w-]{1,64}$/),
@@ -214,7 +216,7 @@ function source(
     timeout: read.duration('timeout', options.timeout, 10_000, { min: 100, max: 600_000 }),
     attempts: read.integer('attempts', options.attempts, 3, { min: 1, max: 20 }),
   }
-  return { capabilities: settings.capabilities, open: () => s3Provider(settings) }
+  return { capabilities: settings.capabilities, settings, open: () => s3Provider(settings) }
 }
 
 /** The address without a slash at its end. */

@@ -34,7 +34,7 @@ import { fromS3 } from './s3-error.ts'
 import { S3Http } from './s3-http.ts'
 
 export interface S3Settings {
-  readonly name: string
+  readonly name: 'r2' | 's3'
   readonly endpoint: string
   readonly region: string
   readonly bucket: string

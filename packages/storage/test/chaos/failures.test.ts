@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { type FaultProxy, type R2Server, startFaultProxy, startR2 } from '@cays/testkit'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { type Bucket, createStorage, defineUpload, r2, type Storage } from '../../src/index.ts'
 
 const MiB = 2 ** 20
@@ -258,12 +258,13 @@ describe('a connection that breaks', () => {
 
   it(`at any byte of an upload: the object is whole, or it is not there (seed ${seed})`, async () => {
     const large = randomBytes(9 * MiB)
-    for (const cut of [0, 1, seed % (8 * MiB), 8 * MiB - 1]) {
-      server.fault({ operation: 'UploadPart', cut, count: 1 })
+    const harms = [0, 1, seed % (8 * MiB), 8 * MiB - 1].map((cut) => ({ cut }))
+    for (const harm of [...harms, { status: 500 } as const]) {
+      server.fault({ operation: 'UploadPart', ...harm, count: 1 })
       await files.put('upload', chunksOf(large))
       expect((await (await files.get('upload')).bytes()).equals(large)).toBe(true)
       await files.delete('upload')
-      server.fault({ operation: 'UploadPart', cut })
+      server.fault({ operation: 'UploadPart', ...harm })
       await expect(files.put('upload', chunksOf(large))).rejects.toMatchObject(unavailable)
       server.clearFaults()
       expect(await files.exists('upload')).toBe(false)
@@ -275,6 +276,48 @@ describe('a connection that breaks', () => {
       await files.put('upload-small', bytes)
       expect((await (await files.get('upload-small')).bytes()).equals(bytes)).toBe(true)
     }
+  })
+
+  it(`at any byte of a direct upload: it can be sent again, and is the file or missing (seed ${seed})`, async () => {
+    const type = 'application/pdf'
+    const definition = defineUpload({ name: 'cut', bucket: 'files', accept: [type], maxBytes: 30 * MiB })
+    const cuts = [0, 1, seed % 50_000, 49_999].map((cut) => ({ cut }))
+    const late = [{ cut: 'after' }, { status: 500, when: 'after' }] as const
+    const harms = [...cuts, { status: 500 } as const, ...late]
+    for (const [size, some] of [[50_000, harms] as const, [17 * MiB, harms.slice(2, 6)] as const]) {
+      const body = randomBytes(size)
+      body.write('%PDF-1.7\n')
+      for (const harm of some) {
+        const issued = await storage.uploads.issue(definition, { subject: 'me', name: 'a', size, type })
+        if (!issued.ok) throw new Error(issued.reason)
+        const { ticket } = issued
+        const request = { token: ticket.token, subject: 'me' }
+        const parts = ticket.kind === 'put' ? [{ ...ticket, size }] : ticket.parts
+        const send = async (index: number) => {
+          const { url = '', headers = {}, size: length = 0 } = parts[index] ?? {}
+          const start = ticket.kind === 'put' ? 0 : index * ticket.partSize
+          const part = new Uint8Array(body.subarray(start, start + length))
+          return await fetch(url, { method: 'PUT', headers, body: part }).then(
+            ({ status }) => status,
+            () => 'broken',
+          )
+        }
+        server.fault({ operation: ['PutObject', 'UploadPart'], ...harm, count: 1 })
+        expect([500, 'broken']).toContain(await send(0))
+        const early = await storage.uploads.complete(definition, request)
+        if (!early.ok) expect(early.reason).toBe('missing')
+        // Written once: 412 when the first try had arrived whole.
+        for (const index of parts.keys()) expect([200, 412]).toContain(await send(index))
+        const done = await storage.uploads.complete(definition, request)
+        if (!done.ok) throw new Error(done.reason)
+        expect((await (await files.get(done.object.key)).bytes()).equals(body)).toBe(true)
+      }
+    }
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 7_200_000 })
+    onTestFinished(() => void vi.useRealTimers())
+    await sweepAll()
+    expect(server.inspect('files').objects.filter((key) => key.startsWith('quarantine/'))).toEqual([])
+    expectClean()
   })
 
   it('anywhere in complete(): can be repeated, and ends with the one object', async () => {
@@ -336,6 +379,22 @@ describe('the source', () => {
       await expect(put).rejects.toBe('no longer')
     }
     expectClean()
+  })
+
+  it('is one of fifty of unknown length with memory for two parts: all are served', async () => {
+    const { accountId, url: endpoint } = server
+    await using narrow = createStorage({
+      buckets: { files: r2({ accountId, bucket: 'files', endpoint, credentials: server }) },
+      memoryBudget: 16 * MiB,
+    })
+    const small = randomBytes(1_000)
+    const large = randomBytes(9 * MiB)
+    const puts = Array.from({ length: 50 }, (_, index) =>
+      narrow.bucket('files').put(`narrow/${index}`, chunksOf(index % 25 === 0 ? large : small)),
+    )
+    const sizes = (await Promise.all(puts)).map(({ size }) => size)
+    expect(sizes.filter((size) => size === large.length)).toHaveLength(2)
+    expect(narrow.health().memory).toMatchObject({ used: 0, waiting: 0 })
   })
 
   it('takes all memory and is slow: others wait their turn and all are served', async () => {

@@ -92,6 +92,7 @@ describe('a bucket whose provider is known only when it runs', () => {
     buckets: {
       files: somewhere.isR2 ? r2(cloudflare) : disk({ root: '.data' }),
       maybe: memory({ url: somewhere.url }),
+      shown: r2({ ...cloudflare, publicBaseUrl: somewhere.url }),
     },
   })
 
@@ -99,6 +100,8 @@ describe('a bucket whose provider is known only when it runs', () => {
     storage.bucket('files').grant({ prefix: 'a/' })
     storage.bucket('files').signedUrl('k')
     storage.bucket('maybe').signedUrl('k')
+    storage.bucket('shown').publicUrl('k')
+    expectTypeOf(storage.bucket('shown').capabilities.publicUrls).toEqualTypeOf<boolean>()
     const any = {} as Bucket
     any.grant({ prefix: 'a/' })
     any.publicUrl('k')

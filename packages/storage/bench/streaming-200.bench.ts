@@ -1,0 +1,3 @@
+import { streaming } from './streaming.ts'
+
+export const benchmark = streaming(200, 2)

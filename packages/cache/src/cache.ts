@@ -34,6 +34,13 @@ export interface CacheHealth {
     readonly stale: number
     readonly failed: number
   }
+  /** What `sync.check` found. */
+  readonly checks: {
+    readonly same: number
+    readonly changed: number
+    readonly stale: number
+    readonly unknown: number
+  }
   readonly memory: { readonly items: number; readonly bytes: number }
   readonly loading: number
   readonly redis?: {

@@ -241,6 +241,7 @@ class TwoTierCache implements Cache {
             value,
             freshUntil: sent + ttl,
             earlyAt: sent + ttl,
+            checkAt: sent + ttl,
             currentUntil: sent + this.#settings.sync.maxStaleness,
             generation,
             grace: undefined,
@@ -302,6 +303,7 @@ class TwoTierCache implements Cache {
     const health: CacheHealth = {
       status: fleet && (!fleet.usable || fleet.tier.failing) ? 'degraded' : 'ok',
       reads: { memory: this.#memory.hits, ...this.#counts },
+      checks: { ...this.#reads.checks },
       memory: { items: this.#memory.items, bytes: this.#memory.bytes },
       loading: this.#reads.loading,
     }

@@ -10,6 +10,8 @@ export interface NewEntry {
   readonly freshUntil: number
   /** When a reader loads it anew behind its back; `freshUntil` when none does. */
   readonly earlyAt: number
+  /** When a reader has it held against its source; `freshUntil` when none does. */
+  readonly checkAt: number
   /** Until when the value is within the bound without the feed being confirmed again: it was current this recently. */
   readonly currentUntil: number
   readonly generation: number
@@ -24,6 +26,9 @@ export interface NewEntry {
 export interface Entry extends NewEntry {
   freshUntil: number
   earlyAt: number
+  checkAt: number
+  /** The first of the two. */
+  lookAt: number
   knows: number
   /** The timeline's version at which it was last found valid; -1 when it has to be judged anew. */
   checked: number
@@ -91,12 +96,12 @@ export class MemoryTier {
   }
 
   /**
-   * As {@link fresh}, as a promise; without allocation, too, from the second time on. Nothing when the value is
-   * to be loaded anew early.
+   * As {@link fresh}, as a promise; without allocation, too, from the second time on. Nothing when there is more
+   * to do than to hand it out: see `earlyAt` and `checkAt`.
    */
   answer(key: string): Promise<unknown> | undefined {
     const entry = this.fresh(key)
-    if (entry === undefined || this.#now >= entry.earlyAt) return undefined
+    if (entry === undefined || this.#now >= entry.lookAt) return undefined
     entry.promise ??= Promise.resolve(entry.value)
     return entry.promise
   }
@@ -140,6 +145,8 @@ export class MemoryTier {
         value,
         freshUntil: Math.floor(entry.freshUntil),
         earlyAt: Math.floor(entry.earlyAt),
+        checkAt: Math.floor(entry.checkAt),
+        lookAt: Math.floor(Math.min(entry.earlyAt, entry.checkAt)),
         currentUntil: Math.floor(entry.currentUntil),
         generation,
         grace,

@@ -67,6 +67,13 @@ export interface SyncOptions {
    * @default 'reload'
    */
   readonly onLost?: 'reload' | 'serve' | undefined
+  /**
+   * Share of the values in memory, 0 to 1, that are held against their source once while they are fresh: their
+   * loader runs once more and its result is compared. `health().checks` and the channel `cays:cache:check` count
+   * what was found; one that differs and is still served `maxStaleness` later is `stale`: somewhere an
+   * invalidation is missing. One check at a time. @default 0
+   */
+  readonly check?: number | undefined
   /** Invalidations kept in Redis for nodes that were away; one that missed more drops its memory. @default 10_000 */
   readonly log?: number | undefined
 }
@@ -115,7 +122,12 @@ export interface Settings {
     readonly compressOver: number
     readonly queue: number
   }
-  readonly sync: { readonly maxStaleness: number; readonly onLost: 'reload' | 'serve'; readonly log: number }
+  readonly sync: {
+    readonly maxStaleness: number
+    readonly onLost: 'reload' | 'serve'
+    readonly check: number
+    readonly log: number
+  }
 }
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}$/
@@ -161,7 +173,7 @@ export function readOptions(options: CacheOptions): Settings {
     ['prefix', 'timeout', 'lease', 'failures', 'retryAfter', 'maxEntryBytes', 'compressOver', 'queue'],
     'l2',
   )
-  read.known(sync, ['maxStaleness', 'onLost', 'log'], 'sync')
+  read.known(sync, ['maxStaleness', 'onLost', 'check', 'log'], 'sync')
   const name = read.string('name', read.required('name', options.name), '', NAME)
   if (options.redis !== undefined && typeof options.redis?.evalsha !== 'function') {
     read.fail('redis must be an ioredis client (Redis or Cluster)')
@@ -189,6 +201,7 @@ export function readOptions(options: CacheOptions): Settings {
     sync: {
       maxStaleness: read.duration('sync.maxStaleness', sync.maxStaleness, 1_000, { min: 50, max: 3_600_000 }),
       onLost: read.oneOf('sync.onLost', sync.onLost, 'reload', ['reload', 'serve']),
+      check: read.number('sync.check', sync.check, 0, { max: 1 }),
       log: read.integer('sync.log', sync.log, 10_000, { min: 100, max: 1_000_000 }),
     },
   }

@@ -3,6 +3,7 @@ import { type Duration, parseDuration } from '@cays/core/duration'
 import { messageOf } from '@cays/core/error'
 import { encode } from './codec.ts'
 import { pack } from './compression.ts'
+import { type Consistency, compare } from './consistency.ts'
 import { type Envelope, open, seal } from './envelope.ts'
 import { CacheLoadError, CacheUsageError } from './errors.ts'
 import { Failures } from './failures.ts'
@@ -15,7 +16,7 @@ import type { Freshness, Settings } from './options.ts'
 import { earlyAtOf, type LoadContext, type Loader, type Plan, staleFor, ttlOf } from './plan.ts'
 import type { Reading } from './redis-tier.ts'
 import { misfitOf, type Schema, unfit } from './schema.ts'
-import { LOADS } from './telemetry.ts'
+import { CHECKS, LOADS } from './telemetry.ts'
 import type { Timeline } from './timeline.ts'
 
 export type Outcome = 'redis' | 'loaded' | 'stale' | 'failed'
@@ -33,6 +34,9 @@ interface Arrival {
 
 /** What clocks and round trips may add to the time that a value has left in Redis, in milliseconds. */
 const EARLY_SLACK = 250
+
+/** What a check grants an invalidation beyond the bound: a busy process hears of it late and serves nothing, too. */
+const LATE = 500
 
 /** A loaded value with what the loader said about it. */
 interface Loaded {
@@ -60,6 +64,8 @@ interface Loaded {
 export class ReadThrough {
   readonly fences = new Fences()
   readonly failures = new Failures()
+  readonly checks: Record<Consistency, number> = { same: 0, changed: 0, stale: 0, unknown: 0 }
+  #checking = false
   readonly #flights = new Map<string, Flight>()
   readonly #memory: MemoryTier
   readonly #timeline: Timeline
@@ -106,7 +112,7 @@ export class ReadThrough {
       await this.#confirm(signal)
       const fresh = this.#memory.fresh(key)
       if (fresh) {
-        this.#refreshEarly(fresh, key, load, plan)
+        this.#lookAfter(fresh, key, load, plan)
         return fresh.value
       }
       const standing = this.#trusted(key)
@@ -129,12 +135,48 @@ export class ReadThrough {
     }
   }
 
-  #refreshEarly<T>(fresh: Entry, key: string, load: Loader<T>, plan: Plan): void {
+  /** What a fresh value may need behind the back of its reader. */
+  #lookAfter<T>(entry: Entry, key: string, load: Loader<T>, plan: Plan): void {
     const now = performance.now()
-    if (now < fresh.earlyAt) return
+    if (now < entry.lookAt) return
+    const left = entry.freshUntil - now
+    const early = now >= entry.earlyAt
+    const check = now >= entry.checkAt
     // Once is enough, here; in the other processes the lease sees to it.
-    fresh.earlyAt = fresh.freshUntil
-    if (!this.#joinable(key)) this.#start(key, load, plan, fresh.freshUntil - now + EARLY_SLACK)
+    if (early) entry.earlyAt = entry.freshUntil
+    if (check) entry.checkAt = entry.freshUntil
+    entry.lookAt = Math.min(entry.earlyAt, entry.checkAt)
+    if (early && !this.#joinable(key)) this.#start(key, load, plan, left + EARLY_SLACK)
+    if (check && !this.#checking) void this.#check(entry, key, load, plan)
+  }
+
+  async #check<T>(entry: Entry, key: string, load: Loader<T>, { freshness }: Plan): Promise<void> {
+    this.#checking = true
+    const found = await compare({
+      value: entry.value,
+      load: async () => {
+        using limit = deadline(freshness.timeout, timedOut, this.#closing)
+        const nothing = () => {}
+        const context = {
+          signal: limit.signal,
+          tag: nothing,
+          ttl: nothing,
+          grace: nothing,
+          previous: undefined,
+        }
+        return await raceAbort(
+          run(() => load(context)),
+          limit.signal,
+        )
+      },
+      bound: () => delay(this.#settings.sync.maxStaleness + LATE, { signal: this.#closing, unref: true }),
+      stands: () => this.#memory.standing(key) === entry && performance.now() < entry.freshUntil,
+    })
+    this.#checking = false
+    this.checks[found]++
+    if (CHECKS.active) {
+      CHECKS.publish({ instance: this.#settings.name, attributes: { 'cache.check': found } })
+    }
   }
 
   /** Memory or Redis; `undefined` when neither has a fresh value. */
@@ -497,6 +539,14 @@ export class ReadThrough {
     }
   }
 
+  /** Any moment of its freshness, for the share of values that is checked. */
+  #checkAt(freshUntil: number): number {
+    const { check } = this.#settings.sync
+    if (check === 0 || Math.random() >= check) return freshUntil
+    const now = performance.now()
+    return now + Math.random() * (freshUntil - now)
+  }
+
   #keep(flight: Flight, { value, grace, took }: Loaded, freshUntil: number, plan: Plan): void {
     if (flight.fence.voided) return
     this.#memory.set(flight.key, {
@@ -504,6 +554,7 @@ export class ReadThrough {
       grace,
       freshUntil,
       earlyAt: earlyAtOf(freshUntil, took, plan.freshness),
+      checkAt: this.#checkAt(freshUntil),
       currentUntil: flight.currentUntil,
       generation: flight.generation,
       tags: flight.tags,
@@ -519,6 +570,7 @@ export class ReadThrough {
       value: envelope.value,
       freshUntil,
       earlyAt: earlyAtOf(freshUntil, envelope.took ?? 0, freshness),
+      checkAt: this.#checkAt(freshUntil),
       // What Redis holds is as recent as what this process knows of tags and epochs, no more.
       currentUntil: confirmedUntil,
       generation,

@@ -12,6 +12,12 @@ export const READS: PointChannel = pointChannel(
   'A read by where it ended: `cache.result` is memory, redis, loaded, stale or failed.',
 )
 
+export const CHECKS: PointChannel = pointChannel(
+  'cays:cache:check',
+  'event',
+  'A value in memory held against its source (`sync.check`): `cache.check` is same, changed (its invalidation came within the bound), stale (it did not) or unknown (the loader failed).',
+)
+
 export const WRITES: PointChannel = pointChannel(
   'cays:cache:write',
   'event',

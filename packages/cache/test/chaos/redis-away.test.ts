@@ -126,6 +126,28 @@ for (const fault of ['freeze', 'kill'] as const) {
   })
 }
 
+describe('more invalidations than the queue holds', () => {
+  it('become one clear, which Redis hears of when it is back', async () => {
+    await using cache = start({ sync: { maxStaleness: 300 }, l2: { queue: 10 } })
+    await using other = createCache({ name: cache.name, redis, sync: { maxStaleness: 300 } })
+    await cache.set('bystander', 'old')
+    await cache.set('changed', 'old')
+    await server.freeze()
+    expect(await cache.invalidate('changed')).toBe('queued')
+    for (let i = 0; i < 50; i += 10) {
+      expect(await cache.invalidate(Array.from({ length: 10 }, (_, n) => `k${i + n}`))).toBe('queued')
+      expect(cache.health().redis?.pending).toBeLessThanOrEqual(10)
+    }
+    expect(cache.health().redis?.pending).toBe(1)
+    await server.thaw()
+    await until('it is in use', () => cache.health().status === 'ok' && cache.health().redis?.pending === 0)
+    await pastTheBound(300)
+    for (const one of [cache, other]) {
+      for (const key of ['bystander', 'changed']) expect(await one.get(key)).toBeUndefined()
+    }
+  })
+})
+
 describe('Redis that was never there', () => {
   it('does not keep the cache from working', async () => {
     const nobody = new Redis({ port: 1, lazyConnect: true })

@@ -274,7 +274,11 @@ describe('the second tier', () => {
         return evalsha.mock.calls.length === before
       })
       evalsha.mockClear()
+      const total = async () => Number((await server.info()).get('total_commands_processed'))
+      const [first, second] = [await total(), await total()]
       await pause(400)
+      // Nothing but the question itself, by the server's own count.
+      expect((await total()) - second).toBe(second - first)
       expect(evalsha).not.toHaveBeenCalled()
     } finally {
       evalsha.mockRestore()

@@ -1,3 +1,5 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type { Point } from '@cays/core/tracing'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createCache, type Loader } from '../../src/index.ts'
 
@@ -369,6 +371,66 @@ describe('spaces and memoized functions', () => {
     expect(memoized.peek('1', {})).toBeUndefined()
     await memoized.clear()
     expect(memoized.peek(1, { x: 1, y: 2 })).toBeUndefined()
+  })
+})
+
+describe('the check of values against their source', () => {
+  it('tells what is the same, what changed in time, and what is served though it is wrong', async () => {
+    await using cache = createCache({
+      name: 'test',
+      ttl: '1h',
+      jitter: 0,
+      sync: { check: 1, maxStaleness: '1s' },
+    })
+    let source: unknown = { v: 1 }
+    let fail = false
+    const load = async () => {
+      if (fail) throw new Error('down')
+      return source
+    }
+    /** A value of its own, read once it is due to be checked, with something happening within the bound. */
+    const check = async (key: string, change: () => unknown, meanwhile: () => unknown = () => {}) => {
+      source = { v: 1 }
+      await cache.getOrSet(key, load)
+      await change()
+      await vi.advanceTimersByTimeAsync(3_599_900)
+      const value = await cache.getOrSet(key, load)
+      await vi.advanceTimersByTimeAsync(0)
+      await meanwhile()
+      await vi.advanceTimersByTimeAsync(2_000)
+      fail = false
+      return value
+    }
+    const draw = vi.spyOn(Math, 'random').mockReturnValue(0.5)
+    const seen: unknown[] = []
+    const listen = (message: unknown) => seen.push((message as Point).attributes['cache.check'])
+    subscribe('cays:cache:check', listen)
+    try {
+      expect(await check('same', () => {})).toEqual({ v: 1 })
+      expect(cache.health().checks).toEqual({ same: 1, changed: 0, stale: 0, unknown: 0 })
+      const changed = check(
+        'changed',
+        () => (source = { v: 2 }),
+        () => cache.invalidate('changed'),
+      )
+      expect(await changed).toEqual({ v: 1 })
+      expect(cache.health().checks).toEqual({ same: 1, changed: 1, stale: 0, unknown: 0 })
+      await check('unknown', () => {
+        fail = true
+      })
+      await cache.getOrSet('stale', load, { ttl: '2h' })
+      source = { v: 3 }
+      await vi.advanceTimersByTimeAsync(4_000_000)
+      expect(await cache.getOrSet('stale', load)).toEqual({ v: 1 })
+      await vi.advanceTimersByTimeAsync(2_000)
+      expect(cache.health().checks).toEqual({ same: 1, changed: 1, stale: 1, unknown: 1 })
+      expect(seen).toEqual(['same', 'changed', 'unknown', 'stale'])
+      expect(await cache.getOrSet('stale', load)).toEqual({ v: 1 })
+      expect(seen).toHaveLength(4)
+    } finally {
+      unsubscribe('cays:cache:check', listen)
+      draw.mockRestore()
+    }
   })
 })
 

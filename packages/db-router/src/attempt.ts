@@ -209,12 +209,12 @@ export class Attempt implements Waiter {
   }
 }
 
-/** What is sent over a connection within one turn of the event loop leaves in one write. */
+/** What is sent over a connection within one turn of the event loop, whoever was answered in it, leaves in one write. */
 function bundle({ client }: Connection): void {
   const { stream } = client.connection as unknown as { stream: Writable }
   if (stream.writableCorked > 0) return
   stream.cork()
-  process.nextTick(() => stream.uncork())
+  setImmediate(() => stream.uncork())
 }
 
 function isTimeout(error: Error): boolean {

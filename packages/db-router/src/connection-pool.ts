@@ -278,6 +278,10 @@ export class ConnectionPool {
       this.#join(connection, joining)
       return
     }
+    if (this.#emptied.length > 0) {
+      this.#discard(connection)
+      return
+    }
     if (this.#config.allowExitOnIdle) refer(connection.client).unref()
     this.#idle.push(connection)
     this.#limitIdling(this.#config.idleTimeoutMillis ?? 10_000)

@@ -57,7 +57,6 @@ const S3_CAPABILITIES: Omit<Capabilities, 'publicUrls'> = {
   grants: false,
   maxObjectBytes: 5_120 * GiB,
   maxCopyBytes: 5 * GiB,
-  equalParts: false,
 }
 
 /** Cloudflare's documentation of R2's S3 API; the table in the README is this one. */
@@ -66,7 +65,6 @@ const R2_CAPABILITIES: Omit<Capabilities, 'publicUrls'> = {
   conditionalMultipart: false,
   grants: true,
   maxObjectBytes: 4_995 * GiB,
-  equalParts: true,
 }
 
 /** R2, as the compiler knows it. */
@@ -78,7 +76,6 @@ export type R2Capabilities<PublicUrls extends boolean = boolean> = Capabilities 
   readonly conditionalCopy: true
   readonly verifiesSha256: true
   readonly grants: true
-  readonly equalParts: true
 }
 
 /** Amazon S3, or what else `capabilities` make of it, as the compiler knows it. */
@@ -93,7 +90,6 @@ export type S3Capabilities<
       readonly conditionalMultipart: true
       readonly conditionalCopy: true
       readonly verifiesSha256: true
-      readonly equalParts: false
     },
     keyof Server
   > &
@@ -157,7 +153,6 @@ function serverCapabilities(
       'conditionalMultipart',
       'conditionalCopy',
       'verifiesSha256',
-      'equalParts',
       'maxObjectBytes',
       'maxCopyBytes',
     ],

@@ -51,7 +51,6 @@ export class LocalProvider implements Provider {
       grants: false,
       maxObjectBytes,
       maxCopyBytes: maxObjectBytes,
-      equalParts: true,
     }
   }
 

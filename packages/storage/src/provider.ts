@@ -20,8 +20,6 @@ export interface Capabilities {
   readonly maxObjectBytes: number
   /** Largest object in bytes that one request copies; larger ones are copied in parts. */
   readonly maxCopyBytes: number
-  /** Parts of a multipart upload must all have one size, but for the last. */
-  readonly equalParts: boolean
 }
 
 /** An argument that a provider without the capability does not take. */

@@ -12,7 +12,7 @@ behavesAsProvider('R2', async () => {
       bucket: 'files',
       endpoint: server.url,
       credentials: server,
-      capabilities: { conditionalMultipart: false, equalParts: true, maxCopyBytes: 8 * MiB },
+      capabilities: { conditionalMultipart: false, maxCopyBytes: 8 * MiB },
     }),
     close: () => server.close(),
   }

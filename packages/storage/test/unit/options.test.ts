@@ -81,9 +81,9 @@ describe('options', () => {
           endpoint: 'https://x',
           bucket: 'bbb',
           credentials,
-          capabilities: loose<object>({ equalParts: 1 }),
+          capabilities: loose<object>({ conditionalCopy: 1 }),
         }),
-      /equalParts/,
+      /conditionalCopy/,
     ],
     [
       'a public address with a query',

@@ -88,7 +88,6 @@ test('over failovers no acknowledged write is lost, none is done twice, and none
     expect(writes.acknowledged.filter(({ id }) => !stored.has(id))).toEqual([])
     // Whoever is told that nothing happened can rely on it. A statement sent twice would be a duplicate key here.
     expect(writes.refused.filter(({ outcome }) => outcome !== 'unknown')).toEqual([])
-    expect(writes.refused.length).toBeLessThanOrEqual(WRITERS)
     await cluster.primary.sql('truncate ledger')
 
     if (round + 1 === ROUNDS) break

@@ -1,3 +1,4 @@
+import type { Round } from './contender.ts'
 import type { Contest, Measured } from './contest.ts'
 import type { BenchmarkCase, Claim } from './define-case.ts'
 import { boundOf, type Interval, judge, median, type Verdict } from './judge.ts'
@@ -59,8 +60,11 @@ export function figuresOf(
   return claims.map((claim) => {
     const by = claim.by ?? 'cpu'
     const own = by !== 'cpu' && by !== 'time'
-    const costs = ({ rounds: measured }: Measured) =>
-      measured.map((round) => (own ? (round.measures?.[by] ?? Number.NaN) : round[by]))
+    const costOf = (round: Round) => {
+      if (by === 'cpu') return round.cpu
+      return by === 'time' ? round.time : (round.measures?.[by] ?? Number.NaN)
+    }
+    const costs = ({ rounds: measured }: Measured) => measured.map(costOf)
     const [ours] = contenders
     const peer = contenders.find(({ name }) => name === claim.against)
     if (!ours) throw new Error('a contest without contenders')

@@ -1,17 +1,25 @@
 import { delay } from '@cays/core/abort'
 import pg from 'pg'
 import { answerPassword } from './connection-pool.ts'
+import { codeOf } from './failure.ts'
 import { type Position, parseLsn } from './lsn.ts'
 import type { Settings } from './options.ts'
 import { REPLAY_QUERY, type Sample, type Server } from './server.ts'
 
 // On a standby the checkpoint's timeline lags a switch until its next restartpoint; the WAL receiver's does
 // not, but only roles with pg_read_all_stats see it. The higher of the two is never ahead of the truth.
-const PROBE = `select pg_is_in_recovery() as standby, (select system_identifier::text from pg_control_system()) as system,
+function probe(system: string): string {
+  return `select pg_is_in_recovery() as standby, ${system} as system,
   case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_insert_lsn() end::text as lsn,
   case when pg_is_in_recovery()
     then greatest((select timeline_id from pg_control_checkpoint()), (select received_tli from pg_stat_wal_receiver))
     else ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int end as timeline`
+}
+
+const PROBE = probe('(select system_identifier::text from pg_control_system())')
+/** For roles that may not ask: then all servers count as one system. */
+const PROBE_WITHOUT_SYSTEM = probe("''")
+const INSUFFICIENT_PRIVILEGE = '42501'
 
 interface ProbeRow {
   readonly standby: boolean
@@ -30,15 +38,17 @@ export class Prober {
   #client: pg.Client | undefined
   #connecting: Promise<pg.Client> | undefined
   #closed = false
+  #text: string
 
   constructor(server: Server, settings: ProberSettings) {
     this.#server = server
     this.#settings = settings
+    this.#text = settings.discovery?.probe ?? PROBE
   }
 
   /** One probe, within the timeout. A failure throws away the connection and what was known over it. */
   async probe(): Promise<Sample> {
-    return await this.#ask(this.#settings.discovery?.probe ?? PROBE, (row: ProbeRow, sentAt) => {
+    const read = (row: ProbeRow, sentAt: number): Sample => {
       const lsn = parseLsn(row.lsn ?? '')
       if (lsn === undefined) throw new Error('the server gave no position in the log')
       const { system, timeline, lag } = row
@@ -48,7 +58,13 @@ export class Prober {
         sentAt,
         ...(typeof lag === 'number' ? { lag } : {}),
       }
-    })
+    }
+    try {
+      return await this.#ask(this.#text, read)
+    } catch (error) {
+      if (this.#text === PROBE && codeOf(error) === INSUFFICIENT_PRIVILEGE) this.#text = PROBE_WITHOUT_SYSTEM
+      throw error
+    }
   }
 
   /** A cheaper look at how far a replica has replayed, in the log that the last probe saw. */

@@ -37,6 +37,15 @@ test('a plain role sees enough to route and to verify', async () => {
   ])
 })
 
+test('a role that may not ask for the identity of the system can do without', async () => {
+  await cluster.primary.sql('revoke execute on function pg_control_system() from public')
+  await cluster.waitForCatchup()
+  const db = await router('crowded')
+  await db.query('create temp table mine (id int)')
+  expect((await db.query('select pg_is_in_recovery() as replica')).rows).toEqual([{ replica: true }])
+  await cluster.primary.sql('grant execute on function pg_control_system() to public')
+})
+
 test('a server without free connection slots is waited for, not taken for dead', async () => {
   const db = await router('crowded', { pool: { ...PATIENT.pool, max: 6 } })
   const slow = () =>

@@ -31,4 +31,5 @@ export const benchmark = defineCase({
       by: 'time',
     },
   ],
+  rounds: 31,
 })

@@ -46,4 +46,5 @@ export const benchmark = defineCase({
       by: 'time',
     },
   ],
+  rounds: 31,
 })

@@ -1,8 +1,10 @@
-/** One server process: holds the sockets, and tells its memory when asked. */
+/** One server process: holds the sockets, and tells its memory when asked. With a Redis it is one node of several. */
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createRealtime } from '@cays/realtime'
+import { Redis } from 'ioredis'
 import { peer } from '../../../bench/peer.ts'
+import { redisAdapter } from './redis-adapter.ts'
 
 interface SocketIoModule {
   readonly Server: new (
@@ -11,7 +13,7 @@ interface SocketIoModule {
   ) => { on(event: 'connection', listener: (socket: { join(room: string): void }) => void): void }
 }
 
-const contender = process.argv[2] ?? ''
+const [contender = '', redisUrl = '', prefix = 'rt'] = process.argv.slice(2)
 const server = createServer()
 await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
 const many = { connectionsPerUser: 1e6, connectionsPerAddress: 1e6, handshakes: 1e6 }
@@ -22,11 +24,16 @@ if (contender === 'cays') {
     authenticate: ({ token }) => (token ? { userId: token } : null),
     authorize: { lobby: true },
     limits: many,
+    ...(redisUrl && { redis: new Redis(redisUrl, { lazyConnect: true }), prefix }),
   })
   realtime.attach(server)
 } else {
   const { Server } = await peer<SocketIoModule>('socket.io')
-  const io = new Server(server, { transports: ['websocket'], serveClient: false })
+  const io = new Server(server, {
+    transports: ['websocket'],
+    serveClient: false,
+    ...(redisUrl && { adapter: await redisAdapter(redisUrl, prefix) }),
+  })
   io.on('connection', (socket) => socket.join('lobby'))
   path = '/socket.io/?EIO=4&transport=websocket'
 }

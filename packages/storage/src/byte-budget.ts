@@ -1,7 +1,10 @@
 /** Bytes of the process's budget that one transfer holds; released once. */
 export interface Grant {
   readonly bytes: number
-  release(): void
+  /** A buffer of that size that another transfer is done with; its content is anything. */
+  readonly block?: Buffer | undefined
+  /** `done`: a buffer of this grant that nobody will touch any more. Whoever waits for one of its size gets it. */
+  release(done?: Uint8Array): void
 }
 
 interface Waiter {
@@ -80,24 +83,29 @@ export class ByteBudget {
     }
   }
 
-  #take(bytes: number): Grant {
+  #take(bytes: number, block?: Buffer): Grant {
     this.#free -= bytes
     let held = true
     return {
       bytes,
-      release: () => {
+      block,
+      release: (done) => {
         if (!held) return
         held = false
         this.#free += bytes
-        this.#serve()
+        this.#serve(done)
       },
     }
   }
 
-  #serve(): void {
+  /** Buffers are handed on, since the garbage collector is in no hurry to give back what was dropped. */
+  #serve(done?: Uint8Array): void {
+    let block = done instanceof Buffer ? done : undefined
     for (let next = this.#waiting[0]; next && next.bytes <= this.#free; next = this.#waiting[0]) {
       this.#waiting.shift()
-      next.grant(this.#take(next.bytes))
+      const fits = block?.length === next.bytes
+      next.grant(this.#take(next.bytes, fits ? block : undefined))
+      if (fits) block = undefined
     }
   }
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { raceAbort } from '@cays/core/abort'
-import type { ByteBudget } from './byte-budget.ts'
+import type { ByteBudget, Grant } from './byte-budget.ts'
 import { StorageError, type StorageErrorCode, StorageUsageError } from './errors.ts'
 import { MAX_PARTS, partSizeFor } from './part-plan.ts'
 import type { Conditions, ObjectHeaders, Provider } from './provider.ts'
@@ -108,7 +108,7 @@ async function putStream(
     const firstSize = Math.min(partSize, size === undefined ? partSize : Math.max(1, size))
     const grant = await budget.acquire(firstSize, signal)
     try {
-      const first = await reader.fill(Buffer.allocUnsafe(firstSize))
+      const first = await reader.fill(grant.block ?? Buffer.allocUnsafe(firstSize))
       if (await reader.ended()) {
         checkSize(size, first.length)
         return await putWhole(provider, plan, first)
@@ -133,7 +133,7 @@ async function putParts(
   plan: PutPlan,
   reader: BlockReader,
   partSize: number,
-  first: { readonly block: Uint8Array; readonly release: () => void },
+  first: { readonly block: Uint8Array; readonly release: Grant['release'] },
 ): Promise<PutResult> {
   const { key, size, signal, concurrency } = plan
   const writeId = randomUUID()
@@ -144,17 +144,24 @@ async function putParts(
   const parts: { readonly partNumber: number; readonly etag: string }[] = []
   const sending = new Set<Promise<void>>()
   let partNumber = 0
-  const send = (block: Uint8Array, release: () => void) => {
+  const send = (block: Uint8Array, release: Grant['release']) => {
     const number = ++partNumber
     const sent = provider
       .putPart(key, uploadId, number, block, inner)
       .then(
-        ({ etag }) => void parts.push({ partNumber: number, etag }),
-        (error: unknown) => failed.abort(error),
+        ({ etag }) => {
+          parts.push({ partNumber: number, etag })
+          // The provider has read all of it and checked it.
+          return block
+        },
+        (error: unknown) => {
+          failed.abort(error)
+          return undefined
+        },
       )
-      .finally(() => {
+      .then((done) => {
         sending.delete(sent)
-        release()
+        release(done)
       })
     sending.add(sent)
   }
@@ -168,7 +175,7 @@ async function putParts(
       while (sending.size >= concurrency) await Promise.race(sending)
       const grant = await budget.acquire(partSize, inner)
       try {
-        const block = await raceAbort(reader.fill(Buffer.allocUnsafe(partSize)), inner)
+        const block = await raceAbort(reader.fill(grant.block ?? Buffer.allocUnsafe(partSize)), inner)
         total += block.length
         if (size !== undefined && total > size) throw wrongSize()
         send(block, grant.release)

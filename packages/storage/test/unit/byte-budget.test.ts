@@ -36,6 +36,22 @@ describe('the byte budget', () => {
     expect(budget.used).toBe(0)
   })
 
+  it('hands a buffer that is done with to the next who waits for one of its size, and to nobody else', async () => {
+    const budget = new ByteBudget(10)
+    const first = await budget.acquire(10)
+    expect(first.block).toBeUndefined()
+    const small = budget.acquire(4)
+    const same = budget.acquire(6)
+    const late = budget.acquire(6)
+    const done = Buffer.alloc(6)
+    first.release(done)
+    expect((await small).block).toBeUndefined()
+    expect((await same).block).toBe(done)
+    // Dropped: whoever failed may still write into it.
+    ;(await same).release()
+    expect((await late).block).toBeUndefined()
+  })
+
   it('takes back a grant once, however often it is released', async () => {
     const budget = new ByteBudget(10)
     const grant = await budget.acquire(4)

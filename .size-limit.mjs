@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 const LIMITS = {
   '@cays/cache': '25 kB',
   '@cays/db-router': '28 kB',
-  '@cays/ratelimit': '20 kB',
+  '@cays/ratelimit': '21 kB',
   '@cays/ratelimit/testing': '20 kB',
   '@cays/realtime': '24 kB',
   '@cays/storage': '48 kB',

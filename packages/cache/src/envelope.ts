@@ -29,27 +29,41 @@ export function seal(
 
 /**
  * Reads a stored value; `undefined` when it is not one of this key, not readable by this version, or has more
- * than `limit` bytes in a compressed form.
+ * than `limit` bytes in a compressed form. A promise only for compressed ones.
  */
-export async function open(key: string, raw: string, limit: number): Promise<Envelope | undefined> {
+export function open(
+  key: string,
+  raw: string,
+  limit: number,
+): Envelope | undefined | Promise<Envelope | undefined> {
   try {
-    const expires = Number(raw.slice(1, 14))
     const end = raw.indexOf('\n')
     const afterEpoch = raw.indexOf('|', 24)
     const afterSeq = raw.indexOf('|', afterEpoch + 1)
-    const about = JSON.parse(raw.slice(afterSeq + 1, end)) as [
-      string,
-      string[]?,
-      (number | null)?,
-      (number | null)?,
-    ]
-    const [storedKey, tags = [], grace, took] = about
-    if (storedKey !== key) return undefined
+    const about = JSON.parse(raw.slice(afterSeq + 1, end)) as About
+    if (about[0] !== key) return undefined
+    const expires = Number(raw.slice(1, 14))
     const seq = Number(raw.slice(afterEpoch + 1, afterSeq))
     const text = raw.slice(end + 1)
-    const value = decode(isPacked(text) ? await unpack(text, limit) : text)
-    return { expires, seq, tags, grace: grace ?? undefined, took: took ?? undefined, value }
+    if (!isPacked(text)) return envelopeOf(expires, seq, about, text)
+    return unpack(text, limit)
+      .then((encoded) => envelopeOf(expires, seq, about, encoded))
+      .catch(() => undefined)
   } catch {
     return undefined
   }
+}
+
+/** Key, tags, grace, load time. */
+type About = readonly [string, (readonly string[])?, (number | null)?, (number | null)?]
+
+const NO_TAGS: readonly string[] = []
+
+function envelopeOf(
+  expires: number,
+  seq: number,
+  [, tags = NO_TAGS, grace, took]: About,
+  encoded: string,
+): Envelope {
+  return { expires, seq, tags, grace: grace ?? undefined, took: took ?? undefined, value: decode(encoded) }
 }

@@ -94,11 +94,6 @@ export class ReadThrough {
     return this.#flights.size
   }
 
-  /** Resolves when every load under way, also those nobody waits for, has ended. */
-  async idle(): Promise<void> {
-    await Promise.allSettled([...this.#flights.values()].map((flight) => flight.answer))
-  }
-
   /** A write to this key: what is on its way is not kept, and who comes now does not join it. */
   void(key: string): void {
     this.fences.void(key)
@@ -209,10 +204,12 @@ export class ReadThrough {
         const reading = readings[i]
         const fence = fences[i]
         if (!reading || !fence || reading.state !== 'fresh') continue
-        const envelope = await open(key, reading.raw, this.#settings.l2.maxEntryBytes)
-        if (!envelope || (await misfitOf(schema, envelope.value))) continue
+        // Most values need nothing to be waited for, and a hundred turns of the event loop are not free.
+        const opened = open(key, reading.raw, this.#settings.l2.maxEntryBytes)
+        const envelope = opened instanceof Promise ? await opened : opened
+        if (!envelope || (schema && (await misfitOf(schema, envelope.value)))) continue
         const knows = this.#timeline.applied
-        if ((await this.#refusedBelow(envelope, fleet)) > 0) continue
+        if (envelope.tags.length > 0 && (await this.#refusedBelow(envelope, fleet)) > 0) continue
         if (this.#timeline.generation !== generation) continue
         const { freshness } = this.#settings
         this.#keepRead(key, envelope, { reading, fence, generation, confirmedUntil, sent, knows, freshness })

@@ -11,8 +11,8 @@ export interface RedisClient extends ScriptClient {
   readonly isCluster?: boolean
   /** Of a `Cluster`: the nodes of each slot. Keys of one node are read in one round trip. */
   readonly slots?: readonly (readonly string[])[]
-  /** Sends commands together; used on a `Cluster` only. */
-  pipeline?(commands: unknown[][]): {
+  /** Sends commands together. */
+  pipeline(commands: unknown[][]): {
     exec(): Promise<readonly (readonly [error: Error | null, result: unknown])[] | null>
   }
   /** Opens a second connection, for pub/sub. The cache closes it, and never closes the client it was given. */

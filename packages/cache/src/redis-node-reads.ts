@@ -22,31 +22,41 @@ export interface NodeReads {
 }
 
 /**
- * Reads keys of one Cluster node in one round trip. No script may touch keys of several slots, so a script tells
- * what READ_MANY knows of the server, and plain reads follow on the same connection.
+ * Reads keys of one server in one round trip. On a Cluster no script may touch keys of several slots, and anywhere
+ * a script is slow at it: so plain reads go ahead, and a script on the same connection then tells which run of the
+ * server has answered. Were that another one, of a server that restarted in between, the values would not count.
  */
 export async function readOfNode(
   client: RedisClient,
   keys: readonly string[],
   epoch: string,
 ): Promise<NodeReads> {
-  const reads = keys.map((key) => ['get', key])
-  const exec = async (first: readonly unknown[]) =>
-    (await client.pipeline?.([[...first], ...reads])?.exec()) ?? []
-  let [state, ...answers] = await exec(['evalsha', NODE.sha, 0])
-  if (isNoScript(state?.[0])) [state, ...answers] = await exec(['eval', NODE.lua, 0])
-  if (!state || state[0]) throw state?.[0] ?? new Error('the pipeline gave no answer')
-  const [now, run] = state[1] as [number, string]
-  return {
-    now,
-    values: answers.map(([error, value]) => {
-      if (error) return undefined
-      const counts = typeof value === 'string' && value.slice(14, 24) === run && epochOf(value) === epoch
-      return counts ? value : ''
-    }),
+  let replies = await exec(client, keys, ['evalsha', NODE.sha, 0])
+  if (isNoScript(replies.at(-1)?.[0])) replies = await exec(client, keys, ['eval', NODE.lua, 0])
+  const [error, state] = replies.pop() ?? [new Error('the pipeline gave no answer'), undefined]
+  if (error) throw error
+  const [now, run] = state as [number, string]
+  const counts = (value: unknown) =>
+    typeof value === 'string' &&
+    value.startsWith(epoch, 24) &&
+    value[24 + epoch.length] === '|' &&
+    value.startsWith(run, 14)
+      ? value
+      : ''
+  if (client.isCluster) {
+    // The first answer is that of the script, which is there to keep replicas out of it.
+    return { now, values: replies.slice(1).map(([failed, value]) => (failed ? undefined : counts(value))) }
   }
+  const [failed, values] = replies[0] ?? []
+  if (failed) throw failed
+  return { now, values: (values as readonly unknown[]).map(counts) }
 }
 
-function epochOf(value: string): string {
-  return value.slice(24, value.indexOf('|', 24))
+type Reply = readonly [error: Error | null, result: unknown]
+
+async function exec(client: RedisClient, keys: readonly string[], script: unknown[]): Promise<Reply[]> {
+  const commands = client.isCluster
+    ? [script, ...keys.map((key) => ['get', key]), script]
+    : [['mget', ...keys], script]
+  return [...((await client.pipeline(commands).exec()) ?? [])]
 }

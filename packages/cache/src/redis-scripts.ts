@@ -56,21 +56,16 @@ redis.call('SET', KEYS[2], run .. ARGV[2], 'PX', ARGV[3])
 return {'leased', now, value}
 `)
 
-/** Reads many values, no leases. KEYS values. ARGV epoch. Returns [now ms, value or '' …]. */
-export const READ_MANY: RedisScript = redisScript(`${RUN}
-local run = runId()
-local out = {clock()}
-for i, key in ipairs(KEYS) do
-  local value = redis.call('GET', key)
-  if value and (string.match(value, '^([^|]*)|', 25) ~= ARGV[1] or string.sub(value, 15, 24) ~= run) then
-    value = false
-  end
-  out[i + 1] = value or ''
+/** Reads a value, no lease. KEYS value. ARGV epoch. Returns [now ms, value or '']. */
+export const READ_ONE: RedisScript = redisScript(`${RUN}
+local value = redis.call('GET', KEYS[1])
+if value and (string.match(value, '^([^|]*)|', 25) ~= ARGV[1] or string.sub(value, 15, 24) ~= runId()) then
+  value = false
 end
-return out
+return {clock(), value or ''}
 `)
 
-/** What READ_MANY needs to know of a server, for plain reads that follow. No keys. Returns [now ms, run id]. */
+/** Which run of a server has answered the plain reads before it, and when. No keys. Returns [now ms, run id]. */
 export const NODE: RedisScript = redisScript(`${RUN}
 return {clock(), runId()}
 `)

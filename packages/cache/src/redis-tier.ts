@@ -5,8 +5,8 @@ import { hashTag, type RedisScript } from '@cays/core/redis-script'
 import { CacheError } from './errors.ts'
 import type { Settings } from './options.ts'
 import type { RedisClient } from './redis-client.ts'
-import { groupByNode, type NodeReads, readOfNode } from './redis-node-reads.ts'
-import { FILL, READ, READ_MANY, RELEASE, RENEW, WRITE_KEY } from './redis-scripts.ts'
+import { groupByNode, readOfNode } from './redis-node-reads.ts'
+import { FILL, READ, READ_ONE, RELEASE, RENEW, WRITE_KEY } from './redis-scripts.ts'
 
 export type ReadState = 'fresh' | 'leased' | 'held' | 'failed' | 'missing'
 
@@ -66,8 +66,12 @@ export class RedisTier {
 
   /** Value and lease key. */
   keysOf(key: string): readonly [string, string] {
-    const value = `${this.#settings.prefix}:${hashTag(`${this.#namespace}:${key}`)}`
+    const value = this.#valueKey(key)
     return [value, `${value}:l`]
+  }
+
+  #valueKey(key: string): string {
+    return `${this.#settings.prefix}:${hashTag(`${this.#namespace}:${key}`)}`
   }
 
   async read(key: string, epoch: string, token: string, atLeast: number, early: number): Promise<Reading> {
@@ -97,35 +101,29 @@ export class RedisTier {
    */
   async readMany(keys: readonly string[], epoch: string): Promise<readonly Reading[]> {
     const { client } = this
-    const valueKeys = keys.map((key) => this.keysOf(key)[0])
+    const valueKeys = keys.map((key) => this.#valueKey(key))
     const readings = valueKeys.map(() => NOTHING)
-    const take = async (positions: readonly number[], reads: Promise<NodeReads>) => {
-      const { now, values } = await reads
+    /** Resolves to the positions of keys that have to be asked for elsewhere. */
+    const read = async (positions: readonly number[]): Promise<readonly number[]> => {
+      const group = positions.map((position) => valueKeys[position] as string)
+      const { now, values } = await this.#within(this.#whenReady(() => readOfNode(client, group, epoch)))
       for (const [i, position] of positions.entries()) readings[position] = judged(values[i], now)
       return positions.filter((_, i) => values[i] === undefined)
     }
-    const all = valueKeys.map((_, position) => position)
-    if (!client.isCluster) {
-      await take(all, this.#readScript(valueKeys, epoch)).catch(() => {})
-      return readings
-    }
-    const groups = await Promise.allSettled(
-      groupByNode(client, valueKeys).map((positions) => {
-        const group = positions.map((position) => valueKeys[position] as string)
-        return take(positions, this.#within(this.#whenReady(() => readOfNode(client, group, epoch))))
+    const groups = client.isCluster ? groupByNode(client, valueKeys) : [[...valueKeys.keys()]]
+    const answers = await Promise.allSettled(groups.map(read))
+    // A slot moved: ioredis finds out where to when it is asked for one key alone.
+    const moved = answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []))
+    await Promise.allSettled(
+      moved.map(async (position) => {
+        const [now, raw] = (await this.run(READ_ONE, [valueKeys[position] as string], [epoch])) as [
+          number,
+          string,
+        ]
+        readings[position] = judged(raw, now)
       }),
     )
-    // A slot moved: ioredis finds out where to when it is asked for one key alone.
-    const moved = groups.flatMap((group) => (group.status === 'fulfilled' ? group.value : []))
-    await Promise.allSettled(
-      moved.map((position) => take([position], this.#readScript([valueKeys[position] as string], epoch))),
-    )
     return readings
-  }
-
-  async #readScript(valueKeys: readonly string[], epoch: string): Promise<NodeReads> {
-    const [now, ...values] = (await this.run(READ_MANY, valueKeys, [epoch])) as [number, ...string[]]
-    return { now, values }
   }
 
   /** False when the lease was voided meanwhile: the value may be stale and must not be kept. */

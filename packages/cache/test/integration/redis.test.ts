@@ -183,13 +183,23 @@ describe('the second tier', () => {
     await using caches = two()
     await Promise.all(Array.from({ length: 100 }, (_, i) => caches.a.set(`k${i}`, i)))
     await caches.b.get('warm')
+    const pipeline = vi.spyOn(redis, 'pipeline')
     const evalsha = vi.spyOn(redis, 'evalsha')
     try {
       const found = await caches.b.getMany(Array.from({ length: 100 }, (_, i) => `k${i}`))
       expect([...found.values()]).toEqual(Array.from({ length: 100 }, (_, i) => i))
-      const reads = evalsha.mock.calls.filter(([, keys]) => Number(keys) === 100)
-      expect(reads).toHaveLength(1)
+      expect(
+        pipeline.mock.calls.map(([commands]) => commands?.map(([name, ...rest]) => [name, rest.length])),
+      ).toEqual([
+        [
+          ['mget', 100],
+          ['evalsha', 2],
+        ],
+      ])
+      // One at most asks for news; none asks for a value.
+      expect(evalsha.mock.calls.filter(([, , key]) => String(key).includes(':k'))).toEqual([])
     } finally {
+      pipeline.mockRestore()
       evalsha.mockRestore()
     }
   })
@@ -322,6 +332,7 @@ describe('the second tier', () => {
       'evalsha',
       'eval',
       'get',
+      'mget',
       'set',
       'del',
       'exists',

@@ -1,6 +1,6 @@
 import { type ClusterRedis, type SentinelRedis, startRedis } from '@cays/testkit'
 import { Cluster, Redis } from 'ioredis'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { createRateLimiter, fixedWindow, gcra, slidingLog } from '../../src/index.ts'
 
 async function until(condition: () => Promise<boolean> | boolean): Promise<void> {
@@ -41,11 +41,16 @@ describe('on a cluster', () => {
       },
     })
     const subjects = Array.from({ length: 60 }, (_, index) => `user:${index}`)
+    await limiter.check('first')
+    const calls = vi.spyOn(redis, 'evalsha')
     const decisions = await limiter.checkMany(
       Array.from({ length: 5 }, () => subjects.map((subject) => ({ subject }))).flat(),
     )
     expect(decisions.every((decision) => decision.source === 'redis')).toBe(true)
     expect(decisions.filter((decision) => decision.allowed)).toHaveLength(180)
+    const decided = calls.mock.calls.filter(([, , key]) => !String(key).endsWith(':nodes'))
+    expect(decided.length).toBeLessThanOrEqual(16)
+    calls.mockRestore()
     // Hostile names stay in their partition and apart from each other.
     for (const subject of ['{a}', '}{', 'a'.repeat(1_000_000), '\u0000*?[x]', '\ud800', '\ud801']) {
       expect((await limiter.check(subject, { cost: 3 })).allowed).toBe(true)

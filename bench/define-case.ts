@@ -44,7 +44,7 @@ export interface Claim {
   readonly against?: string
   /**
    * `cpu`: user and system time of the contender's process; `time`: the clock. A bound within 15 % of equality
-   * has to be judged by `cpu`, over at least 30 rounds. Any other word: a measure of the operation. @default 'cpu'
+   * is not judged by `time`, and over at least 30 rounds. Any other word: a measure of the operation. @default 'cpu'
    */
   readonly by?: 'cpu' | 'time' | (string & {})
 }
@@ -83,7 +83,7 @@ export function defineCase(benchmark: BenchmarkCase): Required<BenchmarkCase> {
     const bound =
       'ratio' in must ? must.ratio : 'advantage' in must ? must.advantage : Number.POSITIVE_INFINITY
     const small = Math.abs(bound - 1) < SMALL_MARGIN
-    if (small && (by !== 'cpu' || rounds < FEWEST_FOR_SMALL_MARGINS)) {
+    if (small && (by === 'time' || rounds < FEWEST_FOR_SMALL_MARGINS)) {
       throw new Error(
         `${figure}: a margin under 15 % is judged by CPU over ${FEWEST_FOR_SMALL_MARGINS} rounds`,
       )

@@ -40,7 +40,9 @@ export function judge(must: Must, { ours, control, peer = [], busy = false }: Co
   const value = ours.map((cost, round) => measure(must, cost, peer[round] ?? Number.NaN))
   const middle = median(value)
   const interval = medianInterval(value)
-  const self = medianInterval(ours.map((cost, round) => cost / (control[round] ?? Number.NaN)))
+  const self = medianInterval(
+    ours.map((cost, round) => (cost === control[round] ? 1 : cost / (control[round] ?? Number.NaN))),
+  )
   const deviation = Math.max(Math.abs(self.high - 1), Math.abs(1 - self.low))
   const { limit, atLeast } = boundOf(must)
   const relative = 'ratio' in must || 'advantage' in must

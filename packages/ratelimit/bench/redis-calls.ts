@@ -2,6 +2,7 @@ import { createRateLimiter, gcra, type Policy } from '@cays/ratelimit'
 import { Redis } from 'ioredis'
 import { defineCase } from '../../../bench/define-case.ts'
 import { inFlight } from '../../../bench/in-flight.ts'
+import { counted } from './counted.ts'
 
 const subjects = Array.from({ length: 1_000 }, (_, index) => `user:${index}`)
 
@@ -37,11 +38,14 @@ export function redisCalls({ operation, figure, callers, policies, most }: Calls
             return evalsha(...call)
           }) as typeof redis.evalsha
           return {
-            run: inFlight(callers, async (index) => {
-              const { allowed } = await limiter.check(subjects[index % 1_000] ?? '')
-              if (!allowed) throw new Error('a decision was not made by Redis')
-            }),
-            spent: () => calls,
+            run: counted(
+              'calls',
+              inFlight(callers, async (index) => {
+                const { allowed } = await limiter.check(subjects[index % 1_000] ?? '')
+                if (!allowed) throw new Error('a decision was not made by Redis')
+              }),
+              () => calls,
+            ),
             async close() {
               await limiter.close()
               redis.disconnect()
@@ -50,6 +54,6 @@ export function redisCalls({ operation, figure, callers, policies, most }: Calls
         },
       },
     ],
-    claims: [{ figure, must: { cost: most }, by: 'spent', unit: 'calls' }],
+    claims: [{ figure, must: { most, unit: 'calls' }, by: 'calls' }],
   })
 }

@@ -1,7 +1,7 @@
 import type { Round } from './contender.ts'
 import type { Contest, Measured } from './contest.ts'
 import type { BenchmarkCase, Claim } from './define-case.ts'
-import { boundOf, type Interval, judge, median, type Verdict } from './judge.ts'
+import { boundOf, type Interval, judge, median, quotient, type Verdict } from './judge.ts'
 
 /** Medians over the rounds; times per operation in µs, memory in MiB. */
 export interface Peer {
@@ -90,7 +90,7 @@ export function figuresOf(
         time: rounded(median(contender.rounds.map(({ time }) => time))),
         cpu: rounded(median(contender.rounds.map(({ cpu }) => cpu))),
         memory: rounded(median(contender.rounds.map(({ memory }) => memory))),
-        ratio: rounded(ownCost / median(costs(contender))),
+        ratio: rounded(quotient(ownCost, median(costs(contender)))),
         ...(own ? { measured: rounded(median(costs(contender))) } : {}),
       })),
       rounds,

@@ -40,9 +40,7 @@ export function judge(must: Must, { ours, control, peer = [], busy = false }: Co
   const value = ours.map((cost, round) => measure(must, cost, peer[round] ?? Number.NaN))
   const middle = median(value)
   const interval = medianInterval(value)
-  const self = medianInterval(
-    ours.map((cost, round) => (cost === control[round] ? 1 : cost / (control[round] ?? Number.NaN))),
-  )
+  const self = medianInterval(ours.map((cost, round) => quotient(cost, control[round] ?? Number.NaN)))
   const deviation = Math.max(Math.abs(self.high - 1), Math.abs(1 - self.low))
   const { limit, atLeast } = boundOf(must)
   const relative = 'ratio' in must || 'advantage' in must
@@ -102,4 +100,9 @@ export function medianInterval(values: readonly number[]): Interval {
     cut += 1
   }
   return { low: sorted[cut] ?? Number.NaN, high: sorted[length - 1 - cut] ?? Number.NaN }
+}
+
+/** What two have counted nothing of is the same. */
+export function quotient(one: number, other: number): number {
+  return one === other ? 1 : one / other
 }

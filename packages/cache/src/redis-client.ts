@@ -13,6 +13,7 @@ export interface RedisClient extends ScriptClient {
   readonly slots?: readonly (readonly string[])[]
   /** Sends commands together. */
   pipeline(commands: unknown[][]): {
+    /** Sends them; one answer or error per command. */
     exec(): Promise<readonly (readonly [error: Error | null, result: unknown])[] | null>
   }
   /** Opens a second connection, for pub/sub. The cache closes it, and never closes the client it was given. */

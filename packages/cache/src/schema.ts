@@ -10,6 +10,7 @@ export interface Schema<T = unknown> {
   readonly '~standard': {
     readonly version: 1
     readonly vendor: string
+    /** What is wrong with a value, if anything. */
     readonly validate: (value: unknown) => SchemaResult | Promise<SchemaResult>
     readonly types?: { readonly input: T; readonly output: unknown } | undefined
   }

@@ -6,6 +6,7 @@ import type { Cache } from './cache.ts'
 import { CacheError, CacheUsageError } from './errors.ts'
 import type { Reach } from './fleet.ts'
 
+/** Whose sessions they are, and how long they live. */
 export interface SessionStoreOptions {
   /** Whose session it is, once somebody has signed in: what `revokeUser` is called with. */
   readonly user?: ((session: SessionData) => string | number | undefined) | undefined

@@ -115,7 +115,7 @@ export function fixedWindow(options: WindowOptions): Policy {
 
 /**
  * The sliding window counter: the last window counts in proportion to its overlap. Constant memory; an
- * estimate that is exact for uniform traffic.
+ * estimate that is exact for even traffic below the limit.
  */
 export function slidingWindow(options: WindowOptions): Policy {
   return windowPolicy('slidingWindow', options, (reader, window) => ({

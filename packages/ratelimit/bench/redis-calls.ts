@@ -1,10 +1,7 @@
-import { createRateLimiter, gcra, type Policy } from '@cays/ratelimit'
-import { Redis } from 'ioredis'
+import { gcra, type Policy } from '@cays/ratelimit'
 import { defineCase } from '../../../bench/define-case.ts'
-import { inFlight } from '../../../bench/in-flight.ts'
 import { counted } from './counted.ts'
-
-const subjects = Array.from({ length: 1_000 }, (_, index) => `user:${index}`)
+import { limiterOnRedis } from './limiter-on-redis.ts'
 
 export interface CallsCase {
   readonly operation: string
@@ -23,34 +20,18 @@ export function redisCalls({ operation, figure, callers, policies, most }: Calls
     contenders: [
       {
         name: '@cays/ratelimit',
-        async prepare({ redisUrl }) {
-          const redis = new Redis(redisUrl)
-          const limiter = createRateLimiter({
-            redis,
-            onError: 'closed',
-            timeout: '10s',
-            policies: policies ?? { api: gcra({ limit: 1_000_000, per: '1s' }) },
-          })
+        prepare({ redisUrl }) {
+          const { redis, decisions, close } = limiterOnRedis(
+            redisUrl,
+            policies ?? { api: gcra({ limit: 1_000_000, per: '1s' }) },
+          )
           let calls = 0
           const evalsha = redis.evalsha.bind(redis) as (...call: unknown[]) => Promise<unknown>
           redis.evalsha = ((...call: unknown[]) => {
             calls++
             return evalsha(...call)
           }) as typeof redis.evalsha
-          return {
-            run: counted(
-              'calls',
-              inFlight(callers, async (index) => {
-                const { allowed } = await limiter.check(subjects[index % 1_000] ?? '')
-                if (!allowed) throw new Error('a decision was not made by Redis')
-              }),
-              () => calls,
-            ),
-            async close() {
-              await limiter.close()
-              redis.disconnect()
-            },
-          }
+          return { run: counted('calls', decisions(callers), () => calls), close }
         },
       },
     ],

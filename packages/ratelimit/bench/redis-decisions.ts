@@ -1,9 +1,10 @@
-import { createRateLimiter, gcra } from '@cays/ratelimit'
+import { gcra } from '@cays/ratelimit'
 import { Redis } from 'ioredis'
 import type { Claim, Contender } from '../../../bench/define-case.ts'
 import { defineCase } from '../../../bench/define-case.ts'
 import { inFlight } from '../../../bench/in-flight.ts'
 import { peer } from '../../../bench/peer.ts'
+import { limiterOnRedis, subjectOf } from './limiter-on-redis.ts'
 
 interface FlexibleModule {
   readonly RateLimiterRedis: new (options: {
@@ -13,31 +14,12 @@ interface FlexibleModule {
   }) => { consume(key: string): Promise<{ readonly remainingPoints: number }> }
 }
 
-const subjects = Array.from({ length: 1_000 }, (_, index) => `user:${index}`)
-const subjectOf = (index: number) => subjects[index % subjects.length] ?? ''
-
 function ours(callers: number): Contender {
   return {
     name: '@cays/ratelimit',
-    async prepare({ redisUrl }) {
-      const redis = new Redis(redisUrl)
-      const limiter = createRateLimiter({
-        redis,
-        // A decision that Redis did not make would be measured as one that it made.
-        onError: 'closed',
-        timeout: '10s',
-        policies: { api: gcra({ limit: 1_000_000, per: '1s' }) },
-      })
-      return {
-        run: inFlight(callers, async (index) => {
-          const { allowed } = await limiter.check(subjectOf(index))
-          if (!allowed) throw new Error('a decision was not made by Redis')
-        }),
-        async close() {
-          await limiter.close()
-          redis.disconnect()
-        },
-      }
+    prepare({ redisUrl }) {
+      const { decisions, close } = limiterOnRedis(redisUrl, { api: gcra({ limit: 1_000_000, per: '1s' }) })
+      return { run: decisions(callers), close }
     },
   }
 }

@@ -1,37 +1,21 @@
-import { createRateLimiter, fixedWindow, gcra, type Policy } from '@cays/ratelimit'
-import { Redis } from 'ioredis'
+import { fixedWindow, gcra, type Policy } from '@cays/ratelimit'
 import { type Contender, defineCase } from '../../../bench/define-case.ts'
-import { inFlight } from '../../../bench/in-flight.ts'
 import { counted } from './counted.ts'
-
-const subjects = Array.from({ length: 1_000 }, (_, index) => `user:${index}`)
+import { limiterOnRedis } from './limiter-on-redis.ts'
 
 function contender(name: string, policy: () => Policy): Contender {
   return {
     name,
-    async prepare({ redisUrl }) {
-      const redis = new Redis(redisUrl)
-      const limiter = createRateLimiter({
-        redis,
-        prefix: name.replaceAll(/\W/g, ''),
-        onError: 'closed',
-        timeout: '10s',
-        policies: { api: policy() },
-      })
-      const decide = inFlight(512, async (index) => {
-        const { allowed } = await limiter.check(subjects[index % 1_000] ?? '')
-        if (!allowed) throw new Error('a decision was not made by Redis')
-      })
+    prepare({ redisUrl }) {
+      const prefix = name.replaceAll(/\W/g, '')
+      const { redis, decisions, close } = limiterOnRedis(redisUrl, { api: policy() }, prefix)
       return {
-        run: counted('CPU of Redis', decide, async () => {
+        run: counted('CPU of Redis', decisions(512), async () => {
           const info = await redis.info('cpu')
           const seconds = [/used_cpu_user:(\S+)/, /used_cpu_sys:(\S+)/].map((field) => field.exec(info)?.[1])
           return seconds.reduce((sum, part) => sum + Number(part) * 1_000_000, 0)
         }),
-        async close() {
-          await limiter.close()
-          redis.disconnect()
-        },
+        close,
       }
     },
   }

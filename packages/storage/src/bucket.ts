@@ -387,19 +387,13 @@ export class Bucket<Can extends Capabilities = Capabilities> {
       return { url, headers }
     }
     read.known(options, ['method', 'expiresIn', 'download', 'contentType'])
-    return this.#provider.sign({
-      method: 'GET',
-      key,
-      expires,
-      query: {
-        ...(options.download === undefined
-          ? {}
-          : { 'response-content-disposition': attachment(options.download) }),
-        ...(options.contentType === undefined
-          ? {}
-          : { 'response-content-type': read.string('contentType', options.contentType, '', HEADER_VALUE) }),
-      },
-    })
+    const { download, contentType } = options
+    const query: Record<string, string> = {}
+    if (download !== undefined) query['response-content-disposition'] = attachment(download)
+    if (contentType !== undefined) {
+      query['response-content-type'] = read.string('contentType', contentType, '', HEADER_VALUE)
+    }
+    return this.#provider.sign({ method: 'GET', key, expires, query })
   }
 
   /**

@@ -4,6 +4,9 @@ import { StorageUsageError } from './errors.ts'
 const MAX_KEY_BYTES = 1_024
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
 const CONTROL = /[\u0000-\u001f\u007f]/
+const LONE_SURROGATE = /\p{Surrogate}/u
+/** Empty, `.` or `..`. */
+const BAD_SEGMENT = /(?:^|\/)\.{0,2}(?:\/|$)/
 
 /**
  * Refuses keys that some provider, proxy or file system would read as another key: empty, too long, with
@@ -27,16 +30,14 @@ export function checkOwnKey(key: string): string {
 
 function keyMistake(key: unknown): string | undefined {
   if (typeof key !== 'string' || key.length === 0) return 'must be a non-empty string'
-  if (key.length > MAX_KEY_BYTES || Buffer.byteLength(key) > MAX_KEY_BYTES) {
+  // No character of a string takes more than three bytes.
+  if (key.length > MAX_KEY_BYTES / 3 && Buffer.byteLength(key) > MAX_KEY_BYTES) {
     return `must not be longer than ${MAX_KEY_BYTES} bytes`
   }
   if (CONTROL.test(key)) return 'must not contain control characters'
   if (key.includes('\\')) return 'must not contain a backslash'
-  if (Buffer.from(key).toString() !== key) return 'must be well-formed Unicode'
-  for (const segment of key.split('/')) {
-    if (segment === '' || segment === '.' || segment === '..')
-      return "must not have empty, '.' or '..' segments"
-  }
+  if (LONE_SURROGATE.test(key)) return 'must be well-formed Unicode'
+  if (BAD_SEGMENT.test(key)) return "must not have empty, '.' or '..' segments"
   return undefined
 }
 

@@ -115,7 +115,7 @@ function verified({ url, presigner }: Endpoint, request: IncomingMessage) {
   const method = request.method
   if (!date || !(method === 'PUT' || method === 'GET' || method === 'HEAD')) throw denied()
   const [, year, month, day, hour, minute, second] = date.map(Number)
-  const now = new Date(Date.UTC(year ?? 0, (month ?? 0) - 1, day, hour, minute, second))
+  const signedAt = Date.UTC(year ?? 0, (month ?? 0) - 1, day, hour, minute, second)
   const key = checkKey(keyOf(url, path))
   const names = (query.get('X-Amz-SignedHeaders') ?? '')
     .split(';')
@@ -124,10 +124,10 @@ function verified({ url, presigner }: Endpoint, request: IncomingMessage) {
   const others = Object.fromEntries([...query].filter(([name]) => !name.startsWith('X-Amz-')))
   // A link that reads may also be asked about.
   const signedFor = method === 'HEAD' ? 'GET' : method
-  const expected = presigner.sign({ method: signedFor, key, expires, headers, query: others, now })
+  const expected = presigner.sign({ method: signedFor, key, expires, headers, query: others }, signedAt)
   const hash = (text: string) => createHash('sha256').update(text).digest()
   const genuine = timingSafeEqual(hash(expected), hash(url.origin + given))
-  const age = Date.now() - now.getTime()
+  const age = Date.now() - signedAt
   if (!genuine || age > expires * 1_000 || age < -900_000) throw denied()
   return { key, query }
 }

@@ -257,7 +257,7 @@ export class LocalProvider implements Provider {
 
   sign(request: Parameters<Provider['sign']>[0]): string {
     if (!this.#presigner) throw new StorageError('STORAGE_ERR_UNSUPPORTED', 'the provider has no URLs')
-    return this.#presigner.sign({ ...request, now: new Date() })
+    return this.#presigner.sign(request, Date.now())
   }
 
   async close(): Promise<void> {}

@@ -99,13 +99,15 @@ export interface OpenUpload {
   readonly startedAt: Date
 }
 
+/** What a signed URL is for. */
 export interface SignRequest {
   readonly method: 'GET' | 'HEAD' | 'PUT' | 'DELETE'
   readonly key: string
-  /** Whole seconds. */
+  /** Whole seconds, 1 to 604,800. */
   readonly expires: number
-  readonly headers?: Readonly<Record<string, string>>
-  readonly query?: Readonly<Record<string, string>>
+  /** Headers that the sender must send exactly so; `host` is always signed. */
+  readonly headers?: Readonly<Record<string, string>> | undefined
+  readonly query?: Readonly<Record<string, string>> | undefined
 }
 
 export interface GrantRequest {

@@ -260,8 +260,7 @@ export function s3Provider(settings: S3Settings): Provider {
     },
 
     // The SDK learns from answers how far this machine's clock is off.
-    sign: (request) =>
-      presigner.sign({ ...request, now: new Date(Date.now() + client.config.systemClockOffset) }),
+    sign: (request) => presigner.sign(request, Date.now() + client.config.systemClockOffset),
 
     grant: ({ prefix, permission, expiresIn }) => {
       if (settings.credentials.sessionToken !== undefined) {

@@ -11,12 +11,8 @@ describe('the presigner', () => {
       accessKeyId: 'AKIAIOSFODNN7EXAMPLE',
       secretAccessKey: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY',
     })
-    const url = signer.sign({
-      method: 'GET',
-      key: 'test.txt',
-      expires: 86_400,
-      now: new Date('2013-05-24T00:00:00Z'),
-    })
+    const request = { method: 'GET', key: 'test.txt', expires: 86_400 } as const
+    const url = signer.sign(request, Date.parse('2013-05-24T00:00:00Z'))
     expect(new URL(url).searchParams.get('X-Amz-Signature')).toBe(
       'aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404',
     )
@@ -64,10 +60,10 @@ describe('the presigner', () => {
       })
       const signer = new Presigner(endpoint, 'bucket-1', region, credentials)
       for (let each = 0; each < 50; each++) {
-        const now = new Date(1.6e12 + below(2e9) * 100)
+        const now = 1.6e12 + below(2e9) * 100
         const key = keyOf()
         const expires = 1 + below(604_800)
-        const options = { expiresIn: expires, signingDate: now }
+        const options = { expiresIn: expires, signingDate: new Date(now) }
         const base = { Bucket: 'bucket-1', Key: key }
         const kind = below(3)
         if (kind === 0) {
@@ -78,12 +74,12 @@ describe('the presigner', () => {
             options,
           )
           const query = { 'response-content-disposition': disposition, 'x-id': 'GetObject' }
-          const ours = signer.sign({ method: 'GET', key, expires, now, query: withHash(theirs, query) })
-          expect(parts(ours)).toEqual(parts(theirs))
+          const ours = signer.sign({ method: 'GET', key, expires, query: withHash(theirs, query) }, now)
+          expect(inOrder(ours)).toBe(inOrder(theirs))
         } else if (kind === 1) {
           const theirs = await getSignedUrl(client, new HeadObjectCommand(base), options)
-          const ours = signer.sign({ method: 'HEAD', key, expires, now, query: withHash(theirs, {}) })
-          expect(parts(ours)).toEqual(parts(theirs))
+          const ours = signer.sign({ method: 'HEAD', key, expires, query: withHash(theirs, {}) }, now)
+          expect(inOrder(ours)).toBe(inOrder(theirs))
         } else {
           const size = below(1e9)
           const theirs = await getSignedUrl(
@@ -106,8 +102,8 @@ describe('the presigner', () => {
             'if-none-match': '*',
           }
           const query = withHash(theirs, { 'x-id': 'PutObject' })
-          const ours = signer.sign({ method: 'PUT', key, expires, now, headers, query })
-          expect(parts(ours)).toEqual(parts(theirs))
+          const ours = signer.sign({ method: 'PUT', key, expires, headers, query }, now)
+          expect(inOrder(ours)).toBe(inOrder(theirs))
         }
       }
       client.destroy()
@@ -118,9 +114,9 @@ describe('the presigner', () => {
     const credentials = { accessKeyId: 'a', secretAccessKey: 'b' }
     const signer = new Presigner('https://s3.example.com', 'bucket', 'auto', credentials)
     for (const day of ['2026-01-01T23:59:59Z', '2026-01-02T00:00:00Z', '2026-01-01T23:59:59Z']) {
-      const request = { method: 'GET', key: 'k', expires: 60, now: new Date(day) } as const
+      const request = { method: 'GET', key: 'k', expires: 60 } as const
       const fresh = new Presigner('https://s3.example.com', 'bucket', 'auto', credentials)
-      expect(signer.sign(request)).toBe(fresh.sign(request))
+      expect(signer.sign(request, Date.parse(day))).toBe(fresh.sign(request, Date.parse(day)))
     }
   })
 })
@@ -134,11 +130,8 @@ function withHash(theirs: string, query: Record<string, string>): Record<string,
   return { ...query, ...added }
 }
 
-function parts(url: string) {
-  const { origin, pathname, searchParams } = new URL(url)
-  return {
-    origin,
-    pathname,
-    query: Object.fromEntries([...searchParams].sort(([a], [b]) => (a < b ? -1 : 1))),
-  }
+/** The URL with its parameters sorted, else letter by letter as it is. */
+function inOrder(url: string): string {
+  const [path, query = ''] = url.split('?')
+  return `${path}?${query.split('&').sort().join('&')}`
 }

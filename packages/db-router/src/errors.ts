@@ -38,7 +38,7 @@ export const DB_ERRORS = {
   },
   DB_ERR_FALLBACK_SHED: {
     meaning:
-      'Reads fell back to the primary beyond its configured share and the queue is full. The read did not start; shed load or try again later.',
+      'Reads fell back to the primary beyond its configured share, and the read would have waited too long for its turn. It did not start; shed load or try again later.',
     retryable: true,
   },
   DB_ERR_UNAVAILABLE: {

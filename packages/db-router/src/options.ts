@@ -64,6 +64,11 @@ export interface FallbackOptions {
   readonly share?: number
   /** Reads that may wait for such a connection before more are shed. @default 1000 */
   readonly queue?: number
+  /**
+   * How long a read may wait for such a connection. One that would wait for more than half of it, by what the others take, is
+   * shed at once. @default '1s'
+   */
+  readonly wait?: Duration
 }
 
 /** How statements wait while there is no primary. */
@@ -181,7 +186,7 @@ export interface Settings {
   readonly consistency: Consistency
   readonly maxStaleness: number
   readonly wait: { readonly budget: number; readonly otherwise: 'primary' | 'error' }
-  readonly fallback: { readonly share: number; readonly queue: number } | false
+  readonly fallback: { readonly share: number; readonly queue: number; readonly wait: number } | false
   readonly health: {
     readonly interval: number
     readonly timeout: number
@@ -303,10 +308,11 @@ function readWait(read: OptionReader, wait: WaitOptions = {}): Settings['wait'] 
 
 function readFallback(read: OptionReader, fallback: FallbackOptions | false = {}): Settings['fallback'] {
   if (fallback === false) return false
-  read.known(fallback, ['share', 'queue'], 'fallback')
+  read.known(fallback, ['share', 'queue', 'wait'], 'fallback')
   return {
     share: read.number('fallback.share', fallback.share, 0.5, { min: 0.01, max: 1 }),
     queue: read.integer('fallback.queue', fallback.queue, 1_000, { min: 0 }),
+    wait: read.duration('fallback.wait', fallback.wait, 1_000, { min: 1 }),
   }
 }
 

@@ -52,7 +52,11 @@ export class Placement {
     this.#topology = topology
     const { fallback, pool } = settings
     this.share = fallback
-      ? new PrimaryShare(Math.max(1, Math.floor((pool.max ?? 10) * fallback.share)), fallback.queue)
+      ? new PrimaryShare({
+          ...fallback,
+          slots: Math.max(1, Math.floor((pool.max ?? 10) * fallback.share)),
+          usual: () => topology.primary?.latency ?? 0,
+        })
       : undefined
   }
 

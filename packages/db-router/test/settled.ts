@@ -7,6 +7,7 @@ export const PATIENT = {
   health: { timeout: '20s' },
   wait: { budget: '60s' },
   buffer: { window: '60s' },
+  fallback: { wait: '120s' },
 } as const satisfies Partial<RouterOptions>
 
 /** Until the router knows a primary and that many replicas serve reads. */

@@ -42,8 +42,8 @@ beforeAll(async () => {
     `create table ledger (key int primary key, version int not null); insert into ledger select g, 0 from generate_series(1, ${KEYS}) g`,
   )
   await cluster.waitForCatchup()
-  const { pool, buffer } = PATIENT
-  const servers = { primary: cluster.url, replicas: [...cluster.urls.replicas], pool, buffer }
+  const { pool, buffer, fallback } = PATIENT
+  const servers = { primary: cluster.url, replicas: [...cluster.urls.replicas], pool, buffer, fallback }
   one = createRouter({ ...servers, bookmark: BOOKMARK, wait: WAIT })
   two = createRouter({ ...servers, bookmark: BOOKMARK, wait: WAIT })
   await Promise.all([settled(one, 2), settled(two, 2)])

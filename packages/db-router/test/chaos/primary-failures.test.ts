@@ -18,8 +18,8 @@ const open: Router[] = []
 
 async function router(options: Partial<RouterOptions> = {}): Promise<Router> {
   const [primary, ...replicas] = proxies.map((proxy) => proxy.url) as [string, ...string[]]
-  const { pool, buffer } = PATIENT
-  const made = createRouter({ primary, replicas, pool, buffer, ...options })
+  const { pool, buffer, fallback } = PATIENT
+  const made = createRouter({ primary, replicas, pool, buffer, fallback, ...options })
   open.push(made)
   await settled(made, 2)
   return made

@@ -23,6 +23,7 @@ async function router(options: Partial<RouterOptions> = {}): Promise<Router> {
     consistency: 'eventual',
     pool: PATIENT.pool,
     buffer: PATIENT.buffer,
+    fallback: PATIENT.fallback,
     ...options,
   })
   routers.push(made)
@@ -208,7 +209,10 @@ test('a backend that is terminated while idle neither fails a read nor ends the 
 })
 
 test('without replicas reads use their share of the primary, and what is too much is shed at once', async () => {
-  const db = await router({ pool: { ...PATIENT.pool, max: 4 }, fallback: { share: 0.5, queue: 2 } })
+  const db = await router({
+    pool: { ...PATIENT.pool, max: 4 },
+    fallback: { ...PATIENT.fallback, share: 0.5, queue: 2 },
+  })
   for (const proxy of proxies) {
     proxy.refuse()
     proxy.reset()

@@ -12,6 +12,7 @@ function router(options: RouterSettings = {}): Router {
   const made = createRouter({
     pool: PATIENT.pool,
     buffer: PATIENT.buffer,
+    fallback: PATIENT.fallback,
     primary: cluster.url,
     replicas: cluster.urls.replicas,
     health: 'passive',

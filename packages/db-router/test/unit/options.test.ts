@@ -45,7 +45,7 @@ describe('options', () => {
       wait: { budget: 50, otherwise: 'primary' },
       health: { interval: 1_000, timeout: 400, rise: 2, fall: 2, slowStart: 10_000, passive: false },
       buffer: { window: 10_000, size: 1_000 },
-      fallback: { share: 0.5, queue: 1_000 },
+      fallback: { share: 0.5, queue: 1_000, wait: 1_000 },
     })
   })
 })

@@ -1,8 +1,8 @@
 import { type FileHandle, open, readFile, rename, rm } from 'node:fs/promises'
-import { raceAbort } from '@cays/core/abort'
-import type { ByteBudget, Grant } from './byte-budget.ts'
+import type { ByteBudget } from './byte-budget.ts'
 import { StorageError } from './errors.ts'
 import type { ObjectHead, Provider } from './provider.ts'
+import { RangeAhead } from './range-ahead.ts'
 import { resumedBody } from './resumed-body.ts'
 
 interface Part {
@@ -31,7 +31,7 @@ export async function* parallelBody(plan: DownloadPlan, budget: ByteBudget): Asy
   const parts = partsOf(plan)
   const ended = new AbortController()
   const signal = plan.signal ? AbortSignal.any([plan.signal, ended.signal]) : ended.signal
-  const ahead = new Map<number, { readonly bytes: Promise<Uint8Array>; readonly grant: Grant }>()
+  const ahead = new Map<number, RangeAhead>()
   let next = 1
   const readAhead = (at: number) => {
     next = Math.max(next, at + 1)
@@ -39,28 +39,18 @@ export async function* parallelBody(plan: DownloadPlan, budget: ByteBudget): Asy
       const part = parts[next]
       const grant = part && budget.spare(part.end - part.start + 1)
       if (!part || !grant) return
-      const bytes = collected(plan, part, signal)
-      // Whoever reads that far sees the failure; nobody else has to.
-      bytes.catch(() => {})
-      ahead.set(next, { bytes, grant })
+      ahead.set(next, new RangeAhead(rangeOf(plan, part, signal), grant))
     }
   }
   try {
     for (const [at, part] of parts.entries()) {
       readAhead(at)
-      const fetched = ahead.get(at)
-      if (!fetched) {
-        yield* rangeOf(plan, part, signal)
-        continue
-      }
-      yield await raceAbort(fetched.bytes, signal)
+      yield* ahead.get(at)?.read() ?? rangeOf(plan, part, signal)
       ahead.delete(at)
-      fetched.grant.release()
     }
   } finally {
     ended.abort()
-    // Memory is free when nothing writes into it any more.
-    for (const { bytes, grant } of ahead.values()) void bytes.catch(() => {}).finally(grant.release)
+    for (const range of ahead.values()) void range.drop()
   }
 }
 
@@ -136,16 +126,6 @@ async function doneOf(journal: string, partial: string, title: string): Promise<
   } catch {
     return new Set()
   }
-}
-
-async function collected(plan: DownloadPlan, part: Part, signal: AbortSignal): Promise<Uint8Array> {
-  const bytes = Buffer.allocUnsafe(part.end - part.start + 1)
-  let filled = 0
-  for await (const chunk of rangeOf(plan, part, signal)) {
-    bytes.set(chunk, filled)
-    filled += chunk.length
-  }
-  return bytes
 }
 
 async function* rangeOf({ provider, head }: DownloadPlan, part: Part, signal: AbortSignal) {

@@ -111,7 +111,10 @@ async function putStream(
       const first = await reader.fill(grant.block ?? Buffer.allocUnsafe(firstSize))
       if (await reader.ended()) {
         checkSize(size, first.length)
-        return await putWhole(provider, plan, first)
+        const written = await putWhole(provider, plan, first)
+        // The provider has read all of it and checked it.
+        grant.release(first)
+        return written
       }
       if (size !== undefined && first.length >= size) throw wrongSize()
       refuseConditions(provider, plan)

@@ -64,6 +64,7 @@ export function s3Provider(settings: S3Settings): Provider {
     responseChecksumValidation: 'WHEN_REQUIRED',
     requestHandler: new S3Http(settings.timeout),
   })
+  hashOnce(client)
   const presigner = new Presigner(settings.endpoint, Bucket, settings.region, settings.credentials)
 
   const call = async <T>(
@@ -288,6 +289,21 @@ export function s3Provider(settings: S3Settings): Provider {
 }
 
 const WRITE_ID = 'cays-write-id'
+
+/**
+ * Keeps the SDK from hashing a body whose MD5 is in a header that it signs: the provider checks that one before the
+ * object exists, and a second hash would prove nothing more.
+ */
+function hashOnce(client: S3Client): void {
+  client.middlewareStack.add(
+    (next) => (call) => {
+      const { headers } = call.request as { readonly headers: Record<string, string> }
+      if (headers['content-md5'] !== undefined) headers['x-amz-content-sha256'] = 'UNSIGNED-PAYLOAD'
+      return next(call)
+    },
+    { step: 'build', name: 'hashOnce' },
+  )
+}
 
 /** The provider checks it before the object exists; every S3 we know does, unlike newer checksums. */
 function md5(body: Uint8Array): string {

@@ -121,18 +121,20 @@ local function touch(from)
 end
 `
 
-/** One key's part of a write on a Cluster, where its slot is not the namespace's. KEYS value, lease. */
+/** One key's part of a write on a Cluster, where its slot is not the namespace's. KEYS value, lease. PERSIST: as in WRITE. */
 export const WRITE_KEY: RedisScript = redisScript(`${RUN}${TOUCH}
+redis.call('PERSIST', KEYS[2])
 touch(1)
 return 1
 `)
 
 // The namespace's epoch. It changes when the hash is gone (evicted, flushed, restarted empty) or the server is
-// another run: whoever notices first starts a new epoch, and everything of the old one is void.
+// another run: whoever notices first starts a new epoch, and everything of the old one is void. PERSIST: as in WRITE.
 const EPOCH = `
 local function begin(run, salt)
   local t = redis.call('TIME')
   local epoch = t[1] .. '.' .. t[2] .. '.' .. salt
+  redis.call('PERSIST', KEYS[1])
   redis.call('HSET', KEYS[1], 'e', epoch, 'r', run, 's', 0)
   redis.call('DEL', KEYS[2])
   return epoch

@@ -25,6 +25,7 @@ import { createSystemStatus } from './status/system-status.ts'
 const WEB = fileURLToPath(new URL('../web/dist', import.meta.url))
 /** How long requests that run at the end may take. */
 const FINISH = 20_000
+const SWEEP_EVERY = 60 * 60_000
 
 /** One node of Harbour, listening. */
 export interface HarbourNode {
@@ -61,6 +62,14 @@ export async function startNode(config: Config): Promise<HarbourNode> {
   const resumes = createResumes(config)
   const limits = createLimits(redis, activity)
   const readiness = createReadiness()
+  const sweeper = setInterval(() => {
+    resumes.sweep().then(
+      ({ objects, uploads, failures }) =>
+        log.info({ objects, uploads, failures: failures.length }, 'swept the bucket'),
+      (error: unknown) =>
+        log.warn({ err: error }, 'the bucket could not be swept; the next hour tries again'),
+    )
+  }, SWEEP_EVERY)
 
   const own = (): NodeStatus => {
     const { sockets, rooms } = live.health()
@@ -116,6 +125,7 @@ export async function startNode(config: Config): Promise<HarbourNode> {
     limit: FINISH,
     drainSockets: () => live.drain(Math.min(2_000, FINISH / 2)),
     close: async () => {
+      clearInterval(sweeper)
       await live.close()
       await limits.limiter.close()
       await cache.close()

@@ -4,6 +4,7 @@ import {
   defineUpload,
   type RefusalReason,
   r2,
+  type SweepReport,
   type UploadTicket,
 } from '@cays/storage'
 import { type IssueUpload, RESUME_MAX_BYTES, RESUME_TYPE } from '../contract/application.ts'
@@ -18,6 +19,8 @@ export interface Resumes {
   complete(accountId: string, token: string): Promise<CompleteResult>
   /** A link to read the file for five minutes. */
   link(key: string, name: string): string
+  /** Drops uploads that nobody applied with within a day; every node may do it, also at once. */
+  sweep(): Promise<SweepReport>
   /** False once the bucket did not answer, until it does again. */
   readonly up: boolean
   close(): Promise<void>
@@ -84,6 +87,7 @@ export function createResumes(config: Config): Resumes {
       return done.ok ? done : { ...done, detail: REFUSALS[done.reason] }
     },
     link: (key, name) => bucket.signedUrl(key, { expiresIn: '5m', download: name }),
+    sweep: () => storage.sweep(),
     get up() {
       return up
     },

@@ -26,11 +26,18 @@ interface Deed extends Omit<DemoAction, 'name' | 'active'> {
 /** Nothing stays broken longer than this: the next visitor finds a system that works. */
 const HEAL_AFTER = 60_000
 const LAG = '3s'
+/** A replica is late only while there is something to replay: the demo writes, as other visitors would. */
+const WRITE_EVERY = 250
+const WRITE = "select pg_logical_emit_message(true, 'demo', '')"
 
 export async function startDemoControl(secret: string): Promise<DemoControl> {
   let parts: DemoParts | undefined
   let healing: NodeJS.Timeout | undefined
-  let lagging = false
+  let writing: NodeJS.Timeout | undefined
+  const stopWriting = () => {
+    clearInterval(writing)
+    writing = undefined
+  }
 
   const heal = async ({ postgres, redis, nodes }: DemoParts) => {
     await Promise.all(
@@ -39,9 +46,9 @@ export async function startDemoControl(secret: string): Promise<DemoControl> {
         if (node.state === 'stopped') await node.start()
       }),
     )
-    if (lagging) {
+    if (writing) {
+      stopWriting()
       await Promise.all(postgres.replicas.map((replica) => replica.lag(0)))
-      lagging = false
     }
     if (redis?.state === 'frozen') await redis.thaw()
     if (redis?.state === 'down') await redis.start()
@@ -69,9 +76,9 @@ export async function startDemoControl(secret: string): Promise<DemoControl> {
     'add-lag': {
       label: 'Add three seconds of lag',
       expect: 'You still see your own changes at once: those reads wait or go to the primary.',
-      active: () => lagging,
+      active: () => writing !== undefined,
       run: async ({ postgres }) => {
-        lagging = true
+        writing ??= setInterval(() => void postgres.primary.sql(WRITE).catch(() => {}), WRITE_EVERY)
         await Promise.all(
           postgres.replicas
             .filter((replica) => replica.state === 'running')
@@ -157,6 +164,7 @@ export async function startDemoControl(secret: string): Promise<DemoControl> {
     },
     async close() {
       clearTimeout(healing)
+      stopWriting()
       await running
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))

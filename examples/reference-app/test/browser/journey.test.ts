@@ -1,92 +1,24 @@
-import { execFile } from 'node:child_process'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
+import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { SystemStatus } from '../../contract/status.ts'
-import { type Stack, startStack } from '../../server/demo/stack.ts'
 import { pdf, Visitor } from '../support/visitor.ts'
+import { signInAsEmployer, signUp, startWorld, type World } from '../support/world.ts'
 
-const APP = fileURLToPath(new URL('../..', import.meta.url))
-const VITE = join(APP, 'node_modules/vite/bin/vite.js')
 const SHOTS = fileURLToPath(new URL('../../../../.cays/screenshots', import.meta.url))
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 const WIDTHS = [360, 768, 1280]
 
-let stack: Stack
-let browser: Browser
+let world: World
 
 beforeAll(async () => {
   mkdirSync(SHOTS, { recursive: true })
-  // As `npm start` builds them: this process says NODE_ENV=test, which would make another React.
-  const { NODE_ENV: _, ...env } = process.env
-  await promisify(execFile)(process.execPath, [VITE, 'build', 'web', '--logLevel', 'error'], {
-    cwd: APP,
-    env,
-  })
-  ;[stack, browser] = await Promise.all([
-    startStack(),
-    chromium.launch({
-      executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-      args: [
-        '--no-sandbox',
-        '--disable-gpu',
-        '--disable-quic',
-        '--disable-background-networking',
-        '--disable-component-update',
-        '--disable-sync',
-      ],
-    }),
-  ])
+  world = await startWorld()
 }, 180_000)
-afterAll(async () => {
-  await browser?.close()
-  await stack?.close()
-}, 60_000)
-
-/** One person at one screen, and everything that went wrong for them. */
-async function person(): Promise<{
-  readonly page: Page
-  readonly context: BrowserContext
-  readonly wrong: string[]
-}> {
-  const context = await browser.newContext({
-    viewport: { width: 1280, height: 900 },
-    baseURL: stack.url,
-    reducedMotion: 'reduce',
-  })
-  const page = await context.newPage()
-  const wrong: string[] = []
-  page.on('console', (message) => {
-    if (message.type() === 'error' || message.type() === 'warning') wrong.push(`console: ${message.text()}`)
-  })
-  page.on('pageerror', (error) => wrong.push(`page: ${error.message}`))
-  page.on('response', (answer) => {
-    if (answer.status() >= 500) wrong.push(`${answer.status()} ${answer.request().method()} ${answer.url()}`)
-  })
-  page.on('requestfailed', (request) => {
-    // What a page asked for before it was left is not a failure.
-    const why = request.failure()?.errorText ?? ''
-    if (why !== 'net::ERR_ABORTED') wrong.push(`${why} ${request.method()} ${request.url()}`)
-  })
-  return { page, context, wrong }
-}
-
-async function signUp(page: Page, role: 'seeker' | 'employer', name: string): Promise<void> {
-  await page.goto('/sign-up')
-  if (role === 'employer') {
-    await page.locator('input[name=role][value=employer]').check({ force: true })
-    await page.getByLabel('Company').fill('Lantern Kitchens')
-  }
-  await page.getByLabel('Your name').fill(name)
-  await page.getByLabel('E-mail').fill(`${name.toLowerCase().replace(/\W+/g, '.')}@harbour.example`)
-  await page.getByLabel('Password').fill('a long enough password')
-  await page.locator('form button[type=submit]').click()
-  await page.waitForURL(role === 'employer' ? '**/employer' : (url) => url.pathname === '/')
-}
+afterAll(() => world?.close(), 60_000)
 
 /** What axe finds on the page as it is now. */
 async function violations(page: Page): Promise<string[]> {
@@ -111,13 +43,13 @@ async function violations(page: Page): Promise<string[]> {
 }
 
 async function socketsPerNode(): Promise<number[]> {
-  const { nodes } = await new Visitor(stack.url).call<SystemStatus>('GET', '/status')
+  const { nodes } = await new Visitor(world.stack.url).call<SystemStatus>('GET', '/status')
   return nodes.map((node) => node.sockets)
 }
 
 describe('two people on two nodes', () => {
   it('meet over a job while both nodes are replaced under them, and nothing fails', async () => {
-    const [employer, seeker] = await Promise.all([person(), person()])
+    const [employer, seeker] = await Promise.all([world.person(), world.person()])
     await signUp(employer.page, 'employer', 'Devon Pinder')
     await signUp(seeker.page, 'seeker', 'Alice Moss')
     await expect.poll(socketsPerNode, { timeout: 20_000 }).toEqual([1, 1])
@@ -157,7 +89,7 @@ describe('two people on two nodes', () => {
     await seeker.page.getByRole('button', { name: 'Send application' }).click()
     await seeker.page.getByText('Your application is on its way').waitFor({ timeout: 30_000 })
     expect(uploads.length).toBeGreaterThan(1)
-    expect(new Set(uploads)).toEqual(new Set([stack.r2.url]))
+    expect(new Set(uploads)).toEqual(new Set([world.stack.r2.url]))
 
     // It arrives on the employer's board by itself.
     await employer.page.getByRole('article', { name: 'Alice Moss' }).waitFor({ timeout: 20_000 })
@@ -166,7 +98,7 @@ describe('two people on two nodes', () => {
     await card.waitFor()
 
     // Both nodes are replaced while both people go on.
-    for (const node of stack.nodes) {
+    for (const node of world.stack.nodes) {
       const restart = node.stop().then(() => node.start())
       let restarted = false
       void restart.finally(() => {
@@ -195,13 +127,13 @@ describe('two people on two nodes', () => {
 describe('the built pages', () => {
   /** As a browser asks: what travels, and what of it may be kept. */
   const get = async (path: string, headers: Record<string, string>) => {
-    const answer = await fetch(`${stack.url}${path}`, { headers })
+    const answer = await fetch(`${world.stack.url}${path}`, { headers })
     await answer.arrayBuffer()
     return { status: answer.status, header: (name: string) => answer.headers.get(name) }
   }
 
   it('travel compressed, are kept for a year under their hashed names, and asked for again under others', async () => {
-    const html = await (await fetch(stack.url)).text()
+    const html = await (await fetch(world.stack.url)).text()
     const scripts = [...html.matchAll(/(?:src|href)="(\/assets\/[^"]+\.js)"/g)].map(([, path]) => path ?? '')
     expect(scripts.length).toBeGreaterThan(0)
     const bytes = { br: 0, gzip: 0 }
@@ -237,14 +169,10 @@ describe('the built pages', () => {
 
 describe('every screen', () => {
   it('stands at three widths in both themes, and axe finds nothing', async () => {
-    const employer = await person()
-    await employer.page.goto('/sign-in')
-    await employer.page.getByLabel('E-mail').fill('employer@harbour.example')
-    await employer.page.getByLabel('Password').fill('harbour-lights')
-    await employer.page.locator('form button[type=submit]').click()
-    await employer.page.waitForURL('**/employer')
-    const visitor = await person()
-    const { items } = await new Visitor(stack.url).call<{
+    const employer = await world.person()
+    await signInAsEmployer(employer.page)
+    const visitor = await world.person()
+    const { items } = await new Visitor(world.stack.url).call<{
       readonly items: readonly { readonly id: string }[]
     }>('GET', '/jobs')
     const mine: readonly { readonly id: string; readonly applications: number }[] = await (
@@ -286,7 +214,7 @@ describe('every screen', () => {
   }, 180_000)
 
   it('says so when the network is gone, and recovers', async () => {
-    const { page, context } = await person()
+    const { page, context } = await world.person()
     await page.goto('/')
     await page.getByRole('link', { name: /./ }).first().waitFor()
     await context.setOffline(true)

@@ -24,10 +24,15 @@ export interface CallOptions {
 type Listener = () => void
 const signedOutListeners = new Set<Listener>()
 
-/** Tells when the API answers that nobody is signed in any more. */
+/** Tells that nobody is signed in any more. */
 export function onSignedOut(listener: Listener): () => void {
   signedOutListeners.add(listener)
   return () => signedOutListeners.delete(listener)
+}
+
+/** What everyone who listens does when the session is over, however the page learnt it. */
+export function tellSignedOut(): void {
+  for (const listener of signedOutListeners) listener()
 }
 
 /** Asks the API; throws {@link ApiError} for everything that is not an answer. */
@@ -48,9 +53,7 @@ export async function call<T>(path: string, options: CallOptions = {}): Promise<
     throw new ApiError(unreachable(), { cause: error })
   }
   const problem = await problemOf(answer)
-  if (answer.status === 401 && path !== '/sessions') {
-    for (const listener of signedOutListeners) listener()
-  }
+  if (answer.status === 401 && path !== '/sessions') tellSignedOut()
   throw new ApiError(problem)
 }
 

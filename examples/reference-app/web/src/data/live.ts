@@ -2,8 +2,8 @@ import { useEffect, useSyncExternalStore } from 'react'
 import type { RealtimeToken } from '../../../contract/account.ts'
 import type { liveContract } from '../../../server/live.ts'
 import { STATUS_LABELS } from '../ui/status-labels.ts'
-import { fetchMe, setMe } from './account.ts'
-import { call } from './api.ts'
+import { fetchMe } from './account.ts'
+import { call, tellSignedOut } from './api.ts'
 import { mergeMine, mergeReceived } from './applications.ts'
 import { EMPLOYER_JOBS } from './jobs.ts'
 import { addNotification } from './notifications.ts'
@@ -48,7 +48,7 @@ async function stayConnected(signal: AbortSignal): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, Math.min(20_000, 500 * 2 ** failures)))
     if (signal.aborted) return
     try {
-      if ((await fetchMe(signal)) === null) return setMe(null)
+      if ((await fetchMe(signal)) === null) return tellSignedOut()
     } catch {
       // Nobody could say who is signed in; the next connection will find out.
     }

@@ -22,8 +22,9 @@ export function JobsPage() {
   const query = queryFrom(params)
   const [sheetOpen, setSheetOpen] = useState(false)
   const page = useRef<HTMLDivElement>(null)
+  // At once and not when React finds time: the next click must see what this one chose.
   const change = (part: Partial<JobQuery>, replace = false) =>
-    setParams(paramsFrom({ ...query, ...part }), { replace, preventScrollReset: true })
+    setParams(paramsFrom({ ...query, ...part }), { replace, preventScrollReset: true, flushSync: true })
   const filters = filterCount(query)
 
   return (

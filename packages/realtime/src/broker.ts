@@ -14,13 +14,8 @@ export interface Append {
   readonly spec: HistorySpec
   /** `"event",data` as JSON text without newlines: what every frame and every history entry holds. */
   readonly texts: readonly string[]
-  /** Two appends to a room with the same key, within the milliseconds it is remembered, are one. */
-  readonly key?: IdempotencyKey | undefined
-}
-
-export interface IdempotencyKey {
-  readonly name: string
-  readonly window: number
+  /** Two appends to a room with the same key, for as long as it is remembered, are one. Goes with a single text. */
+  readonly key?: string | undefined
 }
 
 /** The position of an append's first message, or why nothing of it was stored. */
@@ -71,10 +66,10 @@ export interface BrokerHealth {
  */
 export interface Broker {
   readonly presence: PresenceStore
-  /** Appends to rooms of one lane may travel together. */
-  lane(room: string): number
+  /** Appends of one lane may travel together. */
+  lane(append: Pick<Append, 'room' | 'spec'>): string
   /**
-   * Appends to rooms of one lane, in order; a repeated key gives the position of the first time. Each is stored
+   * Appends of one lane, in order; a repeated key gives the position of the first time. Each is stored
    * at most once, however often Redis has to be asked; when the call fails, any of them may be stored.
    */
   append(appends: readonly Append[]): Promise<readonly Appended[]>

@@ -1,6 +1,7 @@
 import { raceDeadline } from '@cays/core/abort'
 import { type Access, askAccess, mayPublish } from './access.ts'
 import type { ConnectionHost } from './connection-host.ts'
+import { type ConnectionWork, tooSlow } from './connection-work.ts'
 import { RealtimeError } from './errors.ts'
 import type { Seat } from './node-presence.ts'
 import type { Member, Subscription } from './node-room.ts'
@@ -24,22 +25,22 @@ interface Joined {
 
 type Place = Joining | { readonly joined: Joined }
 
-export interface ConnectionRoomsOptions<Who extends Identity> {
-  readonly host: ConnectionHost<Who>
-  readonly member: Member
-  /** Aborts when the connection is gone. */
-  readonly signal: AbortSignal
-  readonly who: () => Who | undefined
-  readonly reply: (message: readonly unknown[]) => void
+/** The connection whose rooms these are. */
+export interface RoomsOwner<Who extends Identity> extends Member {
+  readonly who: Who | undefined
+  readonly work: ConnectionWork
+  reply(message: readonly unknown[]): void
 }
 
 /** The rooms of one connection: what it may do there, and what it does. */
 export class ConnectionRooms<Who extends Identity> {
-  readonly #options: ConnectionRoomsOptions<Who>
+  readonly #host: ConnectionHost<Who>
+  readonly #owner: RoomsOwner<Who>
   readonly #places = new Map<string, Place>()
 
-  constructor(options: ConnectionRoomsOptions<Who>) {
-    this.#options = options
+  constructor(host: ConnectionHost<Who>, owner: RoomsOwner<Who>) {
+    this.#host = host
+    this.#owner = owner
   }
 
   get names(): IterableIterator<string> {
@@ -48,55 +49,63 @@ export class ConnectionRooms<Who extends Identity> {
 
   async subscribe(request: SubscribeRequest): Promise<void> {
     const { id, room } = request
-    const { host, signal } = this.#options
+    const { work } = this.#owner
     if (this.#places.has(room)) return this.#error(id, 'already_subscribed')
-    if (this.#places.size >= host.limits.rooms) return this.#error(id, 'too_many_rooms')
+    if (this.#places.size >= this.#host.limits.rooms) return this.#error(id, 'too_many_rooms')
     // Taken before anything is awaited, so that the limit and the check above hold.
     const place: Joining = {}
     this.#places.set(room, place)
-    const wanted = () => !signal.aborted && this.#places.get(room) === place
+    const wanted = () => !work.ended && this.#places.get(room) === place
     let joined: Joined | undefined
     try {
-      joined = await this.#join(request, wanted)
+      joined = await work.run((signal) => this.#join(request, wanted, signal))
     } finally {
       if (wanted()) {
         if (joined) this.#places.set(room, { joined })
         else this.#places.delete(room)
-      } else if (joined) this.#giveBack(joined, signal.aborted)
+      } else if (joined) this.#giveBack(joined, work.ended)
     }
   }
 
-  async #join(request: SubscribeRequest, wanted: () => boolean): Promise<Joined | undefined> {
+  async #join(
+    request: SubscribeRequest,
+    wanted: () => boolean,
+    signal: AbortSignal,
+  ): Promise<Joined | undefined> {
     const { id, room } = request
     const found = this.#find(room)
-    const access = found && (await this.#access(found, room))
+    const access = found && (await this.#access(found, room, signal))
     if (!found || !access || (found.presence && !access.presence)) {
       this.#error(id, 'forbidden')
       return undefined
     }
     if (!wanted()) return undefined
-    const seat = request.data === undefined ? undefined : await this.#sit(found, access, request.data)
+    const seat = request.data === undefined ? undefined : await this.#sit(found, access, request.data, signal)
     let subscription: { readonly hold: Hold; readonly subscription: Subscription } | undefined
     try {
-      subscription = await this.#attach(found.address, request, wanted)
+      subscription = await this.#attach(found.address, request, wanted, signal)
     } finally {
-      if (!subscription) seat?.leave(this.#options.signal.aborted)
+      if (!subscription) seat?.leave(signal.aborted)
     }
     return subscription && { found, access, seat, ...subscription }
   }
 
-  async #attach(address: RoomAddress, { id, room, position }: SubscribeRequest, wanted: () => boolean) {
-    const { host, member, reply } = this.#options
-    const hold = host.hold(address, room)
+  async #attach(
+    address: RoomAddress,
+    { id, room, position }: SubscribeRequest,
+    wanted: () => boolean,
+    signal: AbortSignal,
+  ) {
+    const hold = this.#host.hold(address, room)
     let late = false
     const attached = hold.room.attach(
-      member,
+      this.#owner,
       position,
-      (epoch, offset, recovered) => reply(['subscribed', id, room, epoch, offset, recovered]),
+      (epoch, offset, recovered) => this.#owner.reply(['subscribed', id, room, epoch, offset, recovered]),
       () => !late && wanted(),
     )
     try {
-      const subscription = await this.#inTime(attached)
+      const subscription = await this.#inTime(attached, signal)
       if (subscription) return { hold, subscription }
       hold[Symbol.dispose]()
       return undefined
@@ -110,59 +119,63 @@ export class ConnectionRooms<Who extends Identity> {
     }
   }
 
-  async #access(found: FoundRoom, room: string): Promise<Access | undefined> {
-    const { host, signal, who } = this.#options
+  async #access(found: FoundRoom, room: string, signal: AbortSignal): Promise<Access | undefined> {
     if (room === USER_ROOM) return { publish: false, presence: false, expiresAt: Number.POSITIVE_INFINITY }
-    const rule = host.rule(found.address.pattern)
+    const rule = this.#host.rule(found.address.pattern)
     try {
-      return await this.#inTime(askAccess(rule, who(), found.params, found.room, signal))
+      return await this.#inTime(askAccess(rule, this.#owner.who, found.params, found.room, signal), signal)
     } catch (error) {
       if (error instanceof RealtimeError) throw error
-      host.failed('authorize', error)
+      this.#host.failed('authorize', error)
       throw new RealtimeError('REALTIME_ERR_UNAVAILABLE', 'authorization is not available', { cause: error })
     }
   }
 
   #find(room: string): FoundRoom | undefined {
-    const { host, who } = this.#options
-    if (room !== USER_ROOM) return host.match(room)
-    const userId = who()?.userId
+    if (room !== USER_ROOM) return this.#host.match(room)
+    const userId = this.#owner.who?.userId
     return userId === undefined
       ? undefined
-      : { address: host.userRoom(userId), params: {}, room, presence: false }
+      : { address: this.#host.userRoom(userId), params: {}, room, presence: false }
   }
 
   async publish(message: ClientMessage & { type: 'pub' }): Promise<void> {
     const { id, room, event, data, key } = message
-    const { host, signal, who, reply } = this.#options
     const place = this.#places.get(room)
     const joined = place?.joined
     if (!joined) return this.#error(id, 'not_subscribed')
     if (joined.found.presence) {
-      await this.#changePresence(joined, event, data, () => this.#places.get(room) === place)
-      return reply(['ok', id, null])
+      const wanted = () => this.#places.get(room) === place
+      await this.#owner.work.run((signal) => this.#changePresence(joined, event, data, wanted, signal))
+      return this.#owner.reply(['ok', id, null])
     }
     if (!mayPublish(joined.access, event)) return this.#error(id, 'forbidden')
     // A key of one user must not swallow another's message.
-    const idempotencyKey = key === undefined ? undefined : `${key}:${who()?.userId}`
-    const { epoch, offset } = await host.publish(joined.found.address, event, data, {
+    const idempotencyKey = key === undefined ? undefined : `${key}:${this.#owner.who?.userId}`
+    const { epoch, offset } = await this.#host.publish(joined.found.address, event, data, {
       ...(idempotencyKey !== undefined && { idempotencyKey: idempotencyKey.slice(0, 256) }),
-      signal,
     })
-    reply(['ok', id, offset === 0 ? null : { epoch, offset }])
+    this.#owner.reply(['ok', id, offset === 0 ? null : { epoch, offset }])
   }
 
   /** Who is in a presence room. */
   async who(id: number, room: string): Promise<void> {
     const joined = this.#places.get(room)?.joined
     if (!joined?.found.presence) return this.#error(id, 'not_subscribed')
-    const { host, reply } = this.#options
-    const { epoch, top, members } = await this.#inTime(host.presence.roster(joined.found.address.key))
+    const { epoch, top, members } = await this.#owner.work.run((signal) =>
+      this.#inTime(this.#host.presence.roster(joined.found.address.key), signal),
+    )
     const list = members.map(([user, data]) => `[${JSON.stringify(user)},${data}]`).join(',')
-    reply(['ok', id, { epoch, offset: top, members: JSON.parse(`[${list}]`) as unknown }])
+    this.#owner.reply(['ok', id, { epoch, offset: top, members: JSON.parse(`[${list}]`) as unknown }])
   }
 
-  async #changePresence(joined: Joined, event: string, data: unknown, wanted: () => boolean): Promise<void> {
+  async #changePresence(
+    joined: Joined,
+    event: string,
+    data: unknown,
+    wanted: () => boolean,
+    signal: AbortSignal,
+  ): Promise<void> {
     if (event === 'leave') {
       joined.seat?.leave(false)
       joined.seat = undefined
@@ -170,25 +183,24 @@ export class ConnectionRooms<Who extends Identity> {
       throw new RealtimeError('REALTIME_ERR_UNKNOWN_EVENT', 'in a presence room one enters or leaves')
     } else if (joined.seat) {
       const text = await encodePresence(joined.found.address.contract, data)
-      await this.#inTime(joined.seat?.update(text) ?? Promise.resolve())
+      await this.#inTime(joined.seat?.update(text) ?? Promise.resolve(), signal)
     } else {
-      const seat = await this.#sit(joined.found, joined.access, data)
+      const seat = await this.#sit(joined.found, joined.access, data, signal)
       if (wanted() && !joined.seat) joined.seat = seat
-      else seat.leave(this.#options.signal.aborted)
+      else seat.leave(signal.aborted)
     }
   }
 
-  async #sit(found: FoundRoom, access: Access, data: unknown): Promise<Seat> {
-    const { host, signal, who } = this.#options
-    const userId = who()?.userId
+  async #sit(found: FoundRoom, access: Access, data: unknown, signal: AbortSignal): Promise<Seat> {
+    const userId = this.#owner.who?.userId
     if (access.presence !== true || userId === undefined) {
       throw new RealtimeError('REALTIME_ERR_FORBIDDEN', 'the rule of the room does not let this user enter')
     }
     const text = await encodePresence(found.address.contract, data)
     signal.throwIfAborted()
-    const seat = host.presence.sit(found.address.key, userId, text)
+    const seat = this.#host.presence.sit(found.address.key, userId, text)
     try {
-      await this.#inTime(seat.stored)
+      await this.#inTime(seat.stored, signal)
     } catch (error) {
       seat.leave(signal.aborted)
       throw error
@@ -196,9 +208,8 @@ export class ConnectionRooms<Who extends Identity> {
     return seat
   }
 
-  #inTime<T>(work: Promise<T>): Promise<T> {
-    const { host, signal } = this.#options
-    return raceDeadline(work, host.limits.handshakeTimeout, tooSlow, signal)
+  #inTime<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+    return raceDeadline(work, this.#host.limits.handshakeTimeout, tooSlow, signal)
   }
 
   /** Takes the rooms away whose right has ended. */
@@ -206,7 +217,7 @@ export class ConnectionRooms<Who extends Identity> {
     for (const [name, { joined }] of this.#places) {
       if (!joined || now < joined.access.expiresAt) continue
       this.leave(name)
-      this.#options.reply(['unsubscribed', name, 'expired'])
+      this.#owner.reply(['unsubscribed', name, 'expired'])
     }
   }
 
@@ -228,10 +239,6 @@ export class ConnectionRooms<Who extends Identity> {
   }
 
   #error(id: number, code: string): void {
-    this.#options.reply(['err', id, code, code.replaceAll('_', ' '), false, 0])
+    this.#owner.reply(['err', id, code, code.replaceAll('_', ' '), false, 0])
   }
-}
-
-export function tooSlow(): RealtimeError {
-  return new RealtimeError('REALTIME_ERR_UNAVAILABLE', 'the server was too slow to answer; try again')
 }

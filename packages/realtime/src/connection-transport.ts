@@ -16,5 +16,5 @@ export interface ConnectionStream {
   readonly writableLength: number
   readonly writableNeedDrain: boolean
   write(frame: Buffer): unknown
-  on(event: 'drain', listener: () => void): unknown
+  once(event: 'drain', listener: () => void): unknown
 }

@@ -1,15 +1,14 @@
 import { randomBytes } from 'node:crypto'
-import { setMaxListeners } from 'node:events'
 import type { IncomingMessage } from 'node:http'
-import { raceDeadline } from '@cays/core/abort'
-import { momentOf } from './access.ts'
 import { ConnectionCalls } from './connection-calls.ts'
 import type { ConnectionHost } from './connection-host.ts'
-import { ConnectionRooms, tooSlow } from './connection-rooms.ts'
+import { ConnectionIdentity } from './connection-identity.ts'
+import { ConnectionRooms, type RoomsOwner } from './connection-rooms.ts'
 import type { ConnectionSocket, ConnectionStream } from './connection-transport.ts'
+import { ConnectionWork } from './connection-work.ts'
 import { RealtimeError } from './errors.ts'
 import { encodeFrame } from './frame.ts'
-import type { Member, Subscription } from './node-room.ts'
+import type { Subscription } from './node-room.ts'
 import type { Identity } from './options.ts'
 import { CLOSE, type ClientMessage, parseClientMessage, type Welcome } from './protocol.ts'
 import type { Taker } from './token-bucket.ts'
@@ -27,24 +26,23 @@ const REPLY_ALLOWANCE = 1_048_576
  *
  * Frames are written to the TCP socket directly, already encoded and shared with the other sockets of a
  * room; `ws` parses what comes in and does the closing. Nothing is compressed by `ws`, so both write whole frames.
+ *
+ * Most connections are idle: what one needs only when something happens is made when it does.
  */
-export class Connection<Who extends Identity = Identity> implements Member {
+export class Connection<Who extends Identity = Identity> implements RoomsOwner<Who> {
   readonly id: string = randomBytes(9).toString('base64url')
   readonly address: string
   readonly deflates: boolean
   readonly #host: ConnectionHost<Who>
   readonly #socket: ConnectionSocket
   readonly #stream: ConnectionStream
-  readonly #controller = new AbortController()
-  readonly #inbound: Taker
+  readonly work: ConnectionWork = new ConnectionWork()
+  readonly #identity: ConnectionIdentity<Who>
   readonly #rooms: ConnectionRooms<Who>
+  #inbound: Taker | undefined
   #calls: ConnectionCalls<Who> | undefined
-  readonly #stalled = new Set<Subscription>()
-  #request: IncomingMessage | undefined
-  #who: Who | undefined
+  #stalled: Set<Subscription> | undefined
   #phase: Phase = 'waiting'
-  #expiresAt = Number.POSITIVE_INFINITY
-  #info: unknown
   #heardAt = Date.now()
   #refused = 0
   #advised = ''
@@ -58,28 +56,17 @@ export class Connection<Who extends Identity = Identity> implements Member {
     this.#host = host
     this.#socket = socket
     this.#stream = stream
-    this.#request = request
+    this.#identity = new ConnectionIdentity(host, request)
+    this.#rooms = new ConnectionRooms(host, this)
     this.deflates = socket.extensions !== ''
     this.address = request.socket.remoteAddress ?? ''
-    this.#inbound = host.limits.inbound()
-    // One for each room that is being joined.
-    setMaxListeners(0, this.#controller.signal)
-    this.#rooms = new ConnectionRooms({
-      host,
-      member: this,
-      signal: this.#controller.signal,
-      who: () => this.#who,
-      reply: (message) => this.#reply(message),
-    })
     socket.on('message', (data, binary) => this.#received(data, binary))
-    // ws closes with the right code by itself after a protocol error.
-    socket.on('error', () => {})
+    socket.on('error', ignore)
     socket.on('close', (code) => this.#closed(code))
-    stream.on('drain', () => this.#drained())
   }
 
   get who(): Who | undefined {
-    return this.#who
+    return this.#identity.who
   }
 
   get phase(): Phase {
@@ -106,9 +93,14 @@ export class Connection<Who extends Identity = Identity> implements Member {
   }
 
   stalled(subscription: Subscription): void {
+    if (this.#phase === 'closed') return
+    const waits = this.#stalled !== undefined
+    this.#stalled ??= new Set()
     this.#stalled.add(subscription)
+    if (waits) return
     // A stream below its own mark has no 'drain' to come.
-    if (!this.#stream.writableNeedDrain) setTimeout(() => this.#drained(), 5)
+    if (this.#stream.writableNeedDrain) this.#stream.once('drain', () => this.#drained())
+    else setTimeout(() => this.#drained(), 5)
   }
 
   /** Says goodbye with a code; a client that does not answer is cut off by `ws` after 30 s. */
@@ -129,7 +121,7 @@ export class Connection<Who extends Identity = Identity> implements Member {
   advise(reason: 'drain' | 'rebalance', delay: number, deadline: number): void {
     if (this.#phase !== 'ready' || this.#advised === reason) return
     this.#advised = reason
-    this.#reply(['advice', reason, Math.round(delay), Math.round(deadline)])
+    this.reply(['advice', reason, Math.round(delay), Math.round(deadline)])
   }
 
   /** Heartbeat and expiry; called a few times per heartbeat. */
@@ -142,7 +134,7 @@ export class Connection<Who extends Identity = Identity> implements Member {
       // The peer is gone or frozen: a close handshake would wait for it.
       this.#socket.close(CLOSE.silent, 'no heartbeat')
       this.terminate()
-    } else if (now >= this.#expiresAt) this.close(CLOSE.tokenExpired, 'token expired')
+    } else if (this.#identity.left(now) <= 0) this.close(CLOSE.tokenExpired, 'token expired')
     else {
       this.#rooms.expire(now)
       if (silent > heartbeat && !this.backlogged(16)) this.write(PING)
@@ -181,6 +173,7 @@ export class Connection<Who extends Identity = Identity> implements Member {
       this.close(CLOSE.badProtocol, 'say hello first')
       return
     }
+    this.#inbound ??= this.#host.limits.inbound()
     if (!this.#inbound.take(1)) return this.#refuse(message.id)
     this.#refused = 0
     try {
@@ -193,7 +186,7 @@ export class Connection<Who extends Identity = Identity> implements Member {
   #refuse(id: number): void {
     this.#refused++
     if (this.#refused > MAX_REFUSED) this.close(CLOSE.policy, 'too many messages')
-    else this.#reply(['err', id, 'rate_limited', 'too many messages', true, 1_000])
+    else this.reply(['err', id, 'rate_limited', 'too many messages', true, 1_000])
   }
 
   async #dispatch(message: Exclude<ClientMessage, { type: 'hello' | 'ping' | 'pong' }>): Promise<void> {
@@ -202,7 +195,7 @@ export class Connection<Who extends Identity = Identity> implements Member {
         return await this.#rooms.subscribe(message)
       case 'unsub':
         this.#rooms.leave(message.room)
-        return this.#reply(['ok', message.id, null])
+        return this.reply(['ok', message.id, null])
       case 'pub':
         return await this.#rooms.publish(message)
       case 'who':
@@ -225,56 +218,37 @@ export class Connection<Who extends Identity = Identity> implements Member {
       return
     }
     this.#phase = 'authenticating'
-    this.#info = message.info
-    let who: Who | null
+    let refusal: number | undefined
     try {
-      who = await this.#authenticate(message.token)
+      refusal = await this.work.run((signal) => this.#identity.prove(message.token, message.info, signal))
     } catch (error) {
+      if (this.#phase !== 'authenticating') return
       this.#host.failed('authenticate', error)
       this.close(CLOSE.internal, 'authentication is not available')
       return
     }
+    const who = this.#identity.who
     if (this.#phase !== 'authenticating') return
-    const expiresAt = momentOf(who?.expiresAt)
-    if (!who || typeof who.userId !== 'string' || who.userId === '') {
-      this.close(CLOSE.unauthorized, 'unauthorized')
-      return
-    }
-    if (expiresAt <= Date.now()) {
-      this.close(CLOSE.tokenExpired, 'token expired')
-      return
-    }
-    if (message.rooms.length > this.#host.limits.rooms) {
+    if (refusal !== undefined || !who) {
+      this.close(
+        refusal ?? CLOSE.unauthorized,
+        refusal === CLOSE.tokenExpired ? 'token expired' : 'unauthorized',
+      )
+    } else if (message.rooms.length > this.#host.limits.rooms) {
       this.close(CLOSE.limit, 'too many rooms')
-      return
-    }
-    this.#who = who
-    this.#expiresAt = expiresAt
-    if (!this.#host.admit(this, who.userId)) {
+    } else if (!this.#host.admit(this, who.userId)) {
       this.close(CLOSE.limit, 'too many connections')
-      return
+    } else {
+      this.#phase = 'ready'
+      this.reply(['welcome', message.id, this.#welcome()])
+      for (const request of message.rooms) {
+        this.#rooms.subscribe(request).catch((error: unknown) => this.#fail(request.id, error))
+      }
     }
-    // Nobody has to be asked again; a request and its headers weigh more than all the rest of an idle connection.
-    if (!Number.isFinite(expiresAt)) this.#request = undefined
-    this.#phase = 'ready'
-    this.#reply(['welcome', message.id, this.#welcome()])
-    for (const request of message.rooms) {
-      this.#rooms.subscribe(request).catch((error: unknown) => this.#fail(request.id, error))
-    }
-  }
-
-  async #authenticate(token: string): Promise<Who | null> {
-    const request = this.#request
-    if (!request) return null
-    const { handshakeTimeout } = this.#host.limits
-    const signal = this.#controller.signal
-    const work = Promise.resolve(this.#host.authenticate({ token, request, info: this.#info, signal }))
-    return await raceDeadline(work, handshakeTimeout, tooSlow, signal)
   }
 
   #welcome(): Welcome {
     const { heartbeat, limits, node } = this.#host
-    const left = this.#expiresAt - Date.now()
     return {
       connection: this.id,
       node,
@@ -282,41 +256,38 @@ export class Connection<Who extends Identity = Identity> implements Member {
       time: Date.now(),
       payload: limits.payload,
       rooms: limits.rooms,
-      ...(Number.isFinite(left) && { expiresIn: Math.max(0, Math.round(left)) }),
+      ...this.#expiry(),
     }
+  }
+
+  #expiry(): { readonly expiresIn?: number } {
+    const left = this.#identity.left()
+    return Number.isFinite(left) ? { expiresIn: Math.max(0, Math.round(left)) } : {}
   }
 
   async #refresh(id: number, token: string): Promise<void> {
-    if (!this.#request) return this.#reply(['ok', id, {}])
-    const who = await this.#authenticate(token)
+    const refusal = await this.work.run((signal) => this.#identity.refresh(token, signal))
     if (this.#phase !== 'ready') return
-    const expiresAt = momentOf(who?.expiresAt)
-    if (!who || who.userId !== this.#who?.userId || expiresAt <= Date.now()) {
-      this.close(CLOSE.unauthorized, 'the fresh token was refused')
-      return
-    }
-    this.#who = who
-    this.#expiresAt = expiresAt
-    const { expiresIn } = this.#welcome()
-    this.#reply(['ok', id, expiresIn === undefined ? {} : { expiresIn }])
+    if (refusal === undefined) this.reply(['ok', id, this.#expiry()])
+    else this.close(CLOSE.unauthorized, 'the fresh token was refused')
   }
 
   async #call(id: number, method: string, input: unknown): Promise<void> {
-    const who = this.#who
+    const { who } = this
     if (!who) return
     const caller = { who, connection: this.id }
     this.#calls ??= new ConnectionCalls((...call) => this.#host.call(...call))
-    const taken = await this.#calls.run(id, method, input, caller, (message) => this.#reply(message))
-    if (!taken) this.#reply(['err', id, 'busy', 'busy', true, 0])
+    const taken = await this.#calls.run(id, method, input, caller, (message) => this.reply(message))
+    if (!taken) this.reply(['err', id, 'busy', 'busy', true, 0])
   }
 
   #fail(id: number, error: unknown): void {
     if (this.#phase !== 'ready') return
     const told = this.#host.tell(error)
-    this.#reply(['err', id, told.code, told.message, told.retryable, 0])
+    this.reply(['err', id, told.code, told.message, told.retryable, 0])
   }
 
-  #reply(message: readonly unknown[]): void {
+  reply(message: readonly unknown[]): void {
     // Id 0 asks for no answer.
     if (message[1] === 0 && (message[0] === 'ok' || message[0] === 'err')) return
     if (this.#stream.writableLength > this.#host.limits.outbound + REPLY_ALLOWANCE) {
@@ -329,10 +300,9 @@ export class Connection<Who extends Identity = Identity> implements Member {
   }
 
   #drained(): void {
-    if (this.#stalled.size === 0) return
-    const stalled = [...this.#stalled]
-    this.#stalled.clear()
-    for (const subscription of stalled) subscription.room.pump(subscription)
+    const stalled = this.#stalled
+    this.#stalled = undefined
+    for (const subscription of stalled ?? []) subscription.room.pump(subscription)
   }
 
   #closed(code: number): void {
@@ -345,13 +315,17 @@ export class Connection<Who extends Identity = Identity> implements Member {
   #leave(broken: boolean): void {
     if (this.#phase === 'closed') return
     this.#phase = 'closed'
-    this.#request = undefined
-    this.#controller.abort(new RealtimeError('REALTIME_ERR_CLOSED', 'the connection was closed'))
-    this.#calls?.close(this.#controller.signal.reason)
+    this.#identity.end()
+    const reason = new RealtimeError('REALTIME_ERR_CLOSED', 'the connection was closed')
+    this.work.end(reason)
+    this.#calls?.close(reason)
     this.#rooms.leaveAll(broken)
-    this.#stalled.clear()
+    this.#stalled = undefined
   }
 }
+
+// ws closes with the right code by itself after a protocol error.
+function ignore(): void {}
 
 const PING = encodeFrame('["ping"]')
 const PONG = encodeFrame('["pong"]')

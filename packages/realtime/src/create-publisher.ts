@@ -62,11 +62,12 @@ export function createPublisher<C extends Contract = Contract>(options: Publishe
   const capacity = reader.integer('publishes', options.publishes, 10_000, { min: 1 })
   const registry = new RoomRegistry(options.contract, base, reader)
   const { redis } = options
+  const { prefix, timeout, idempotencyWindow: window } = base
   const broker = redis
-    ? redisBroker({ redis, prefix: base.prefix, timeout: base.timeout, heartbeat: 5_000 })
-    : memoryBroker(undefined)
+    ? redisBroker({ redis, prefix, timeout, window, heartbeat: 5_000 })
+    : memoryBroker(window)
   const queue = new PublishQueue(broker, { capacity })
-  const publisher = new RoomPublisher(broker, queue, base)
+  const publisher = new RoomPublisher(broker, queue, base.name)
   const life = new Lifecycle({
     closed: () => new RealtimeError('REALTIME_ERR_CLOSED', 'the publisher was closed; create a new one'),
   })

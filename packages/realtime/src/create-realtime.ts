@@ -83,10 +83,11 @@ export function createRealtime<C extends Contract = Contract, Who extends Identi
         redis,
         prefix: base.prefix,
         timeout: base.timeout,
+        window: base.idempotencyWindow,
         heartbeat: Math.min(5_000, checkInterval),
         events: brokerEvents,
       })
-    : memoryBroker(brokerEvents)
+    : memoryBroker(base.idempotencyWindow, brokerEvents)
   rooms.use(broker)
   const presence = new NodePresence({
     node,
@@ -95,7 +96,7 @@ export function createRealtime<C extends Contract = Contract, Who extends Identi
     checkInterval,
     ...presenceTimes,
   })
-  const publisher = new RoomPublisher(broker, new PublishQueue(broker, { capacity }), base)
+  const publisher = new RoomPublisher(broker, new PublishQueue(broker, { capacity }), base.name)
   const methods = new Methods(options.contract)
   const connections = new Connections<Who>()
   const life = new Lifecycle({

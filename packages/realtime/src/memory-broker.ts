@@ -18,7 +18,7 @@ const SWEEP = 10_000
  * Rooms of one process: the same order, numbering, history and dedupe as in Redis, and gone with the
  * process. Messages are told after the call that appended them has returned, as Redis would.
  */
-export function memoryBroker(events: BrokerEvents | undefined): Broker {
+export function memoryBroker(window: number, events?: BrokerEvents): Broker {
   const rooms = new Map<string, MemoryRoom>()
   const subscribed = new Set<string>()
   const lives = new Map<string, HistorySpec>()
@@ -52,10 +52,10 @@ export function memoryBroker(events: BrokerEvents | undefined): Broker {
   function appendOne({ room: name, spec, key, texts }: Append): Position {
     const room = roomOf(name, spec)
     const now = Date.now()
-    const seen = key && room.keys.get(key.name)
+    const seen = key === undefined ? undefined : room.keys.get(key)
     if (seen && seen.until > now) return { epoch: room.epoch, offset: seen.offset }
     const offset = room.top + 1
-    if (key) room.keys.set(key.name, { offset, until: now + key.window })
+    if (key !== undefined) room.keys.set(key, { offset, until: now + window })
     room.top += texts.length
     room.texts.push(...texts)
     tell(name, room, spec, offset, texts)
@@ -87,7 +87,7 @@ export function memoryBroker(events: BrokerEvents | undefined): Broker {
       tell(name, room, spec, first, texts)
       return { epoch: room.epoch, offset: room.top }
     }),
-    lane: () => 0,
+    lane: () => '',
     append: async (appends) => appends.map(appendOne),
     async send(name, text) {
       queueMicrotask(() => {

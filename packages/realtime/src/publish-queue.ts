@@ -25,7 +25,9 @@ interface Group {
   readonly waiting: Waiting[]
 }
 
-const MAX_BATCH = 100
+const MAX_BATCH = 256
+// Characters; what is longer by itself travels alone.
+const MAX_BATCH_LENGTH = 1_048_576
 
 /**
  * Publishes of this process, in order per room: one call to the broker is under way per lane, and what
@@ -35,7 +37,7 @@ const MAX_BATCH = 100
 export class PublishQueue {
   readonly #broker: Broker
   readonly #options: PublishQueueOptions
-  readonly #lanes = new Map<number, Waiting[]>()
+  readonly #lanes = new Map<string, Waiting[]>()
   #size = 0
 
   constructor(broker: Broker, options: PublishQueueOptions) {
@@ -52,24 +54,24 @@ export class PublishQueue {
     }
     this.#size++
     const position = new Promise<Position>((resolve, reject) => {
-      const number = this.#broker.lane(message.room)
-      const lane = this.#lanes.get(number)
+      const name = this.#broker.lane(message)
+      const lane = this.#lanes.get(name)
       if (lane) lane.push({ message, resolve, reject })
-      else void this.#run(number, [{ message, resolve, reject }])
+      else void this.#run(name, [{ message, resolve, reject }])
     })
     return raceAbort(position, signal)
   }
 
-  async #run(number: number, lane: Waiting[]): Promise<void> {
-    this.#lanes.set(number, lane)
+  async #run(name: string, lane: Waiting[]): Promise<void> {
+    this.#lanes.set(name, lane)
     // Publishes of the same turn of the event loop travel together.
     await Promise.resolve()
     while (lane.length > 0) {
-      const batch = lane.splice(0, MAX_BATCH)
+      const batch = lane.splice(0, batchOf(lane))
       await this.#store(grouped(batch))
       this.#size -= batch.length
     }
-    this.#lanes.delete(number)
+    this.#lanes.delete(name)
   }
 
   async #store(groups: readonly Group[]): Promise<void> {
@@ -82,6 +84,18 @@ export class PublishQueue {
   }
 }
 
+/** How many of those that wait travel next. */
+function batchOf(lane: readonly Waiting[]): number {
+  let length = 0
+  let count = 0
+  for (const { message } of lane) {
+    length += message.text.length
+    if (count === MAX_BATCH || (count > 0 && length > MAX_BATCH_LENGTH)) break
+    count++
+  }
+  return count
+}
+
 /** Neighbours in a room become one append; a message with a key of its own stays alone, to be told apart. */
 function grouped(batch: readonly Waiting[]): readonly Group[] {
   const groups: Group[] = []
@@ -89,7 +103,7 @@ function grouped(batch: readonly Waiting[]): readonly Group[] {
   for (const waiting of batch) {
     const { room, spec, text, key } = waiting.message
     const group = newest.get(room)
-    if (group && !group.append.key && !key) {
+    if (group && group.append.key === undefined && key === undefined) {
       group.append.texts.push(text)
       group.waiting.push(waiting)
     } else {

@@ -25,13 +25,13 @@ export interface RedisBrokerOptions {
   readonly timeout: number
   /** Milliseconds between two checks of each connection. */
   readonly heartbeat: number
+  /** Milliseconds an idempotency key is remembered. */
+  readonly window: number
   /** Absent in a process that only publishes: then nothing is subscribed. */
   readonly events?: BrokerEvents
 }
 
 const EPHEMERAL = '-\n'
-// A call of one lane is prepared while the server works on another's.
-const LANES = 4
 
 /** The rooms of all nodes that share a Redis and a prefix. */
 export function redisBroker(options: RedisBrokerOptions): Broker {
@@ -44,12 +44,14 @@ class RedisBroker implements Broker {
   readonly #commands: RedisCommands
   readonly #subscriber: RedisSubscriber | ClusterSubscriber | undefined
   readonly #publishCommand: 'PUBLISH' | 'SPUBLISH'
+  readonly #window: number
   // Together they name a call that no other process makes.
   readonly #origin = randomBytes(9).toString('base64url')
   #calls = 0
 
   constructor(options: RedisBrokerOptions) {
-    const { redis, heartbeat, timeout, events } = options
+    const { redis, heartbeat, timeout, window, events } = options
+    this.#window = window
     this.#space = keySpace(options.prefix)
     this.#publishCommand = redis.isCluster ? 'SPUBLISH' : 'PUBLISH'
     this.#commands = new RedisCommands({
@@ -76,9 +78,10 @@ class RedisBroker implements Broker {
     }
   }
 
-  lane(room: string): number {
-    const partition = this.#space.partition(room)
-    return this.#publishCommand === 'PUBLISH' ? partition % LANES : partition
+  // Those of one cluster slot and one history; few calls with much in them cost the least.
+  lane({ room, spec }: Pick<Append, 'room' | 'spec'>): string {
+    const history = `${spec.size} ${spec.ttl}`
+    return this.#publishCommand === 'PUBLISH' ? history : `${history} ${this.#space.partition(room)}`
   }
 
   async append(appends: readonly Append[]): Promise<readonly Appended[]> {
@@ -88,21 +91,25 @@ class RedisBroker implements Broker {
     const call = lane.call(`${this.#origin}${(this.#calls++).toString(36)}`)
     const names = [call]
     const args: (string | number)[] = []
-    for (const { room, spec, texts, key } of appends) {
+    for (const { room, texts, key } of appends) {
       const keys = this.#space.keys(room)
-      names.push(keys.meta, keys.stream, key ? keys.idempotency(key.name) : call)
-      args.push(keys.channel, spec.size, spec.ttl, key?.window ?? 0, texts.join('\n'))
+      names.push(keys.meta, keys.stream)
+      if (key !== undefined) names.push(keys.idempotency(key))
+      args.push(key === undefined ? texts.length : 0, texts.join('\n'))
     }
     const reply = await this.#commands.runGuarded(appendScript, lane, names, () => [
       this.#publishCommand,
       newEpoch(),
+      first.spec.size,
+      first.spec.ttl,
+      this.#window,
       ...args,
     ])
     return String(reply).split('\n').map(appendedOf)
   }
 
   async send(room: string, text: string): Promise<void> {
-    const { channel } = this.#space.keys(room)
+    const { stream: channel } = this.#space.keys(room)
     const { client } = this.#commands
     const message = EPHEMERAL + text
     try {
@@ -115,24 +122,22 @@ class RedisBroker implements Broker {
   }
 
   async subscribe(room: string): Promise<void> {
-    await this.#subscriber?.subscribe(this.#space.keys(room).channel)
+    await this.#subscriber?.subscribe(this.#space.keys(room).stream)
   }
 
   async unsubscribe(room: string): Promise<void> {
-    await this.#subscriber?.unsubscribe(this.#space.keys(room).channel)
+    await this.#subscriber?.unsubscribe(this.#space.keys(room).stream)
   }
 
   async read(room: string, spec: HistorySpec, after: number | undefined): Promise<Slice> {
     const { meta, stream } = this.#space.keys(room)
-    const most = Math.max(spec.size, 1_000)
     const reply = await this.#commands.run(READ_SCRIPT, [meta, stream], () => [
       after ?? '',
-      most,
       spec.ttl,
       newEpoch(),
       this.#commands.runId,
     ])
-    return sliceOf(reply)
+    return sliceOf(reply, after ?? 0)
   }
 
   async secret(): Promise<string> {
@@ -173,9 +178,13 @@ function appendedOf(line: string): Appended {
   return { epoch: line.slice(0, colon), offset: Number(line.slice(colon + 1)) }
 }
 
-function sliceOf(reply: unknown): Slice {
-  const [epoch, top, previous, first, texts] = reply as readonly [string, number, string, number, string[]]
-  return { epoch, top, previous: epochEndsOf(previous), first, texts }
+function sliceOf(reply: unknown, after: number): Slice {
+  const [epoch, top, previous, last, entries] = reply as readonly [string, number, string, number, string[]]
+  const [oldest = [], ...others] = entries.map((entry) => entry.split('\n'))
+  // The first entry may begin with messages of before.
+  const known = Math.max(0, after - last + oldest.length)
+  const texts = [...oldest.slice(known), ...others.flat()]
+  return { epoch, top, previous: epochEndsOf(previous), first: last - oldest.length + 1 + known, texts }
 }
 
 function epochEndsOf(text: string): readonly EpochEnd[] {

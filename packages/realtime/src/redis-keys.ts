@@ -3,21 +3,47 @@ import { hashSlot } from '@cays/core/redis-script'
 const PARTITIONS = 128
 const SLOTS_PER_PARTITION = 16_384 / PARTITIONS
 
-/** The keys and the channel of one room; all in one cluster slot. */
-export interface RoomKeys {
-  readonly meta: string
-  readonly stream: string
-  readonly channel: string
-  /** Who is in the room, when it is a presence room. */
-  readonly members: string
-  /** The rooms of this part of the keyspace that a node has members in. */
-  nodeRooms(node: string): string
+/** The keys of one room; all in one cluster slot. */
+export class RoomKeys {
   /** Keys of one slot share it. */
   readonly tag: string
+  readonly #at: string
+  readonly #room: string
+
+  constructor(prefix: string, tag: string, room: string) {
+    this.tag = tag
+    this.#at = `${prefix}:${tag}`
+    this.#room = room
+  }
+
+  get meta(): string {
+    return `${this.#at}:m:${this.#room}`
+  }
+
+  /** The history; the channel of the room has its name too. */
+  get stream(): string {
+    return `${this.#at}:s:${this.#room}`
+  }
+
+  /** Who is in the room, when it is a presence room. */
+  get members(): string {
+    return `${this.#at}:p:${this.#room}`
+  }
+
+  /** The rooms of this part of the keyspace that a node has members in. */
+  nodeRooms(node: string): string {
+    return `${this.#at}:l:${node}`
+  }
+
   /** Key that remembers an idempotency key. */
-  idempotency(key: string): string
+  idempotency(key: string): string {
+    return `${this.#at}:i:${this.#room}:${key}`
+  }
+
   /** Key that remembers the answer to a call. */
-  call(name: string): string
+  call(name: string): string {
+    return `${this.#at}:a:${name}`
+  }
 }
 
 /** Names the keys of rooms, and finds the room of a channel. */
@@ -40,27 +66,16 @@ export interface KeySpace {
  */
 export function keySpace(prefix: string): KeySpace {
   const tags = balancedTags()
-  const channelOf = new RegExp(`^${prefix.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}:\\{[^}]*\\}:c:([\\s\\S]*)$`)
   return {
     leases: `${prefix}:{${tags[0]}}:n`,
     secret: `${prefix}:{${tags[0]}}:k`,
     nodeRooms: (node) => tags.map((tag) => `${prefix}:{${tag}}:l:${node}`),
-    keys(room) {
-      const tag = `{${tags[partitionOf(room)]}}`
-      const at = `${prefix}:${tag}`
-      return {
-        tag,
-        meta: `${at}:m:${room}`,
-        stream: `${at}:s:${room}`,
-        channel: `${at}:c:${room}`,
-        members: `${at}:p:${room}`,
-        nodeRooms: (node) => `${at}:l:${node}`,
-        call: (name) => `${at}:a:${name}`,
-        idempotency: (key) => `${at}:i:${room}:${key}`,
-      }
-    },
+    keys: (room) => new RoomKeys(prefix, `{${tags[partitionOf(room)]}}`, room),
     partition: partitionOf,
-    roomOf: (channel) => channelOf.exec(channel)?.[1],
+    roomOf(channel) {
+      const end = channel.indexOf('}:s:', prefix.length)
+      return end !== -1 && channel.startsWith(`${prefix}:{`) ? channel.slice(end + 4) : undefined
+    },
   }
 }
 

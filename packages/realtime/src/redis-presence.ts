@@ -89,7 +89,6 @@ export class RedisPresence implements PresenceStore {
     await this.#commands.runGuarded(presenceScript, keys, names, () => [
       this.#publishCommand,
       newEpoch(),
-      keys.channel,
       spec.size,
       spec.ttl,
       node,

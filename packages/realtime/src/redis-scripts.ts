@@ -18,86 +18,95 @@ import { type RedisScript, redisScript } from '@cays/core/redis-script'
  * 4. A call remembers its answer for longer than it may be repeated, and a repeated one does nothing else. So
  *    what is remembered grows with calls, not with messages.
  * 5. An append that Redis refuses does not stop the others of the call.
+ * 6. An entry of the history holds the messages of one append, under the offset of the last: so a call costs Redis
+ *    little more than one message, and an entry is trimmed when all of its messages are too old.
  *
- * KEYS: key of the call, then per append meta, stream, and its idempotency key or, when it has none, the call's.
- * ARGV: verify, publish command, epoch to open if need be, then per append channel, size, ttl, window, texts
- * joined by newlines. Returns a line per append: "epoch:offset" of its first message, or "!" and the error.
+ * KEYS: key of the call, then per append meta, stream and, when it has one, its idempotency key.
+ * ARGV: verify, publish command, epoch to open if need be, size, ttl, how long idempotency keys are remembered, then per
+ * append the number of its texts, 0 standing for one with a key, and the texts joined by newlines. The channel of a
+ * room has the name of its stream. Returns a line per append: "epoch:offset" of its first message, or "!" and the error.
  */
 export function appendScript(runId: string): RedisScript {
   return redisScript(`${opening(runId)}
-local told = redis.call('GET', KEYS[1])
+local told = call('GET', KEYS[1])
 if told then return told end
-local function append(i)
-  local meta, stream, key = KEYS[3 * i - 1], KEYS[3 * i], KEYS[3 * i + 1]
-  local at = 5 * i - 1
-  local keyed = key ~= KEYS[1]
-  local known = keyed and redis.call('GET', key)
-  if known then return known end
-  local epoch, top, ends = open(meta, stream)
-  local first, texts = top + 1, ARGV[at + 4]
-  local position = epoch .. ':' .. first
-  for text in string.gmatch(texts, '[^\\n]+') do
-    top = top + 1
-    if add(stream, ARGV[at + 1], top, text) then ends = 0 end
+local size, ttl, window, at = ARGV[4], ARGV[5], ARGV[6], 1
+local function append(count, texts)
+  local meta, stream, key = KEYS[at + 1], KEYS[at + 2], nil
+  at = at + 2
+  if count == '0' then
+    at, count = at + 1, 1
+    key = KEYS[at]
+    local known = call('GET', key)
+    if known then return known end
   end
-  settle(meta, stream, top, ARGV[at + 2], ends)
-  if keyed then redis.call('SET', key, position, 'PX', ARGV[at + 3]) end
-  redis.call(ARGV[2], ARGV[at], epoch .. ' ' .. first .. '\\n' .. texts)
+  local epoch, top, ends = open(meta, stream)
+  local first = format('%d', top + 1)
+  add(meta, stream, top, count, texts, size, ttl, ends)
+  local position = epoch .. ':' .. first
+  if key then call('SET', key, position, 'PX', window) end
+  call(ARGV[2], stream, epoch .. ' ' .. first .. '\\n' .. texts)
   return position
 end
 local lines = {}
-for i = 1, (#KEYS - 1) / 3 do
-  local stored, line = pcall(append, i)
-  lines[i] = stored and line or '!' .. (type(line) == 'table' and line.err or line)
+for i = 7, #ARGV, 2 do
+  local stored, line = pcall(append, ARGV[i], ARGV[i + 1])
+  lines[#lines + 1] = stored and line or '!' .. (type(line) == 'table' and line.err or line)
 end
 told = table.concat(lines, '\\n')
-redis.call('SET', KEYS[1], told, 'PX', 30000)
+call('SET', KEYS[1], told, 'PX', 30000)
 return told`)
 }
 
 // What every script that writes into rooms begins with: the proof, `open`, which gives a room's epoch, top and
-// the end of its history's life, `add`, which stores a message and tells whether the history was not there, and
-// `settle`, which writes the top and prolongs the lives of the keys when an eighth of them is over.
+// the end of its history's life, and `add`, which stores messages as one entry, trims the history now and then, and
+// prolongs the lives of the keys when an eighth of them is over. Lua's own way of writing a number takes longer than `format`.
 // ARGV[1..3] as documented at appendScript.
 function opening(runId: string): string {
-  return `local run, now = '${runId}', nil
-if ARGV[1] == '1' and run ~= '' and not string.find(redis.call('INFO', 'server'), 'run_id:' .. run, 1, true) then
+  return `local call, format, run, now = redis.call, string.format, '${runId}', nil
+if ARGV[1] == '1' and run ~= '' and not string.find(call('INFO', 'server'), 'run_id:' .. run, 1, true) then
   return redis.error_reply('RUNID mismatch')
 end
 local function open(meta, stream)
-  local m = redis.call('HMGET', meta, 'e', 'o', 'r', 'p', 't')
+  local m = call('HMGET', meta, 'e', 'o', 'r', 't')
   local epoch, top = m[1], tonumber(m[2])
   if not epoch then
-    redis.call('DEL', stream)
-    redis.call('HSET', meta, 'e', ARGV[3], 'r', run)
+    call('DEL', stream)
+    call('HSET', meta, 'e', ARGV[3], 'o', 0, 'r', run)
+    call('PEXPIRE', meta, 86400000)
     return ARGV[3], 0, 0
   end
-  local ends = tonumber(m[5] or 0)
+  local ends = tonumber(m[4] or 0)
   if run == '' or m[3] == run then return epoch, top, ends end
   local epochs = {}
-  for one in string.gmatch(m[4] or '', '[^,]+') do epochs[#epochs + 1] = one end
+  for one in string.gmatch(call('HGET', meta, 'p') or '', '[^,]+') do epochs[#epochs + 1] = one end
   epochs[#epochs + 1] = epoch .. ':' .. top
   while #epochs > 8 do table.remove(epochs, 1) end
-  redis.call('HSET', meta, 'e', ARGV[3], 'r', run, 'p', table.concat(epochs, ','))
+  call('HSET', meta, 'e', ARGV[3], 'r', run, 'p', table.concat(epochs, ','))
   return ARGV[3], top, ends
 end
-local function add(stream, size, offset, text)
-  local id = offset .. '-0'
-  if redis.call('XADD', stream, 'NOMKSTREAM', 'MAXLEN', '~', size, id, 'd', text) then return false end
-  redis.call('XADD', stream, id, 'd', text)
-  return true
-end
-local function settle(meta, stream, top, ttl, ends)
+local function add(meta, stream, top, count, texts, size, ttl, ends)
+  local new, stored = top + count, nil
+  local last = format('%d', new)
+  local id = last .. '-0'
+  if new % 32 < new - top and new > tonumber(size) then
+    stored = call('XADD', stream, 'NOMKSTREAM', 'MINID', '~', format('%d', new - size + 1), id, 'd', texts)
+  else
+    stored = call('XADD', stream, 'NOMKSTREAM', id, 'd', texts)
+  end
+  if not stored then
+    call('XADD', stream, id, 'd', texts)
+    ends = 0
+  end
   if not now then
-    local time = redis.call('TIME')
+    local time = call('TIME')
     now = time[1] * 1000 + math.floor(time[2] / 1000)
   end
-  ttl = tonumber(ttl)
-  local life = ttl + math.ceil(ttl / 8)
-  if ends - now >= ttl and ends - now <= life then return redis.call('HSET', meta, 'o', top) end
-  redis.call('HSET', meta, 'o', top, 't', now + life)
-  redis.call('PEXPIRE', stream, life)
-  redis.call('PEXPIRE', meta, math.max(86400000, 2 * life))
+  local left, life = ends - now, math.ceil(ttl * 1.125)
+  if left >= tonumber(ttl) and left <= life then return call('HSET', meta, 'o', last) end
+  call('HSET', meta, 'o', last, 't', now + life)
+  call('PEXPIRE', stream, life)
+  call('PEXPIRE', meta, math.max(86400000, 2 * life))
 end`
 }
 
@@ -110,20 +119,15 @@ end`
  * 2. Every change may be repeated: what is so already changes nothing and tells nothing.
  * 3. The set of a node names all rooms it has members in, so that any node can clean up after it.
  *
- * KEYS: meta, stream, members, rooms of the node. ARGV: as above up to epoch, then channel, size, ttl, node, room,
+ * KEYS: meta, stream, members, rooms of the node. ARGV: as above up to epoch, then size, ttl, node, room,
  * '1' when the node has nobody left there, then per change kind, user and data (both JSON). Kinds: e enter or update; a assert
  * anew, which leaves the data of a present member alone; l leave; x all of the node's members leave.
  */
 export function presenceScript(runId: string): RedisScript {
   return redisScript(`${opening(runId)}
-local meta, stream, members, list, node = KEYS[1], KEYS[2], KEYS[3], KEYS[4], ARGV[7]
+local meta, stream, members, list, node = KEYS[1], KEYS[2], KEYS[3], KEYS[4], ARGV[6]
 local epoch, top, ends = open(meta, stream)
-local first, texts = top + 1, {}
-local function store(text)
-  top = top + 1
-  if add(stream, ARGV[5], top, text) then ends = 0 end
-  texts[#texts + 1] = text
-end
+local texts = {}
 local function leave(user, value)
   local at = string.find(value, '\\n', 1, true)
   local others, found = {}, false
@@ -132,17 +136,18 @@ local function leave(user, value)
   end
   if not found then return end
   if #others > 0 then
-    redis.call('HSET', members, user, table.concat(others, ',') .. string.sub(value, at))
+    call('HSET', members, user, table.concat(others, ',') .. string.sub(value, at))
   else
-    redis.call('HDEL', members, user)
-    store('"leave",{"user":' .. user .. '}')
+    call('HDEL', members, user)
+    texts[#texts + 1] = '"leave",{"user":' .. user .. '}'
   end
 end
 local function enter(user, data, value)
   local event = '{"user":' .. user .. ',"data":' .. data .. '}'
   if not value then
-    redis.call('HSET', members, user, node .. '\\n' .. data)
-    return store('"join",' .. event)
+    call('HSET', members, user, node .. '\\n' .. data)
+    texts[#texts + 1] = '"join",' .. event
+    return
   end
   local at = string.find(value, '\\n', 1, true)
   local nodes = string.sub(value, 1, at - 1)
@@ -152,30 +157,30 @@ local function enter(user, data, value)
   elseif not changed then
     return
   end
-  redis.call('HSET', members, user, nodes .. '\\n' .. data)
-  if changed then store('"update",' .. event) end
+  call('HSET', members, user, nodes .. '\\n' .. data)
+  if changed then texts[#texts + 1] = '"update",' .. event end
 end
-for i = 10, #ARGV, 3 do
+for i = 9, #ARGV, 3 do
   local kind, user = ARGV[i], ARGV[i + 1]
   if kind == 'x' then
-    local all = redis.call('HGETALL', members)
+    local all = call('HGETALL', members)
     for j = 1, #all, 2 do leave(all[j], all[j + 1]) end
   else
-    local value = redis.call('HGET', members, user)
+    local value = call('HGET', members, user)
     if kind == 'l' then
       if value then leave(user, value) end
     else
-      redis.call('SADD', list, ARGV[8])
+      call('SADD', list, ARGV[7])
       local kept = kind == 'a' and value
       enter(user, kept and string.sub(value, string.find(value, '\\n', 1, true) + 1) or ARGV[i + 2], value)
     end
   end
 end
-if ARGV[9] == '1' then redis.call('SREM', list, ARGV[8]) end
-settle(meta, stream, top, ARGV[6], ends)
-if #texts > 0 then
-  redis.call(ARGV[2], ARGV[4], epoch .. ' ' .. first .. '\\n' .. table.concat(texts, '\\n'))
-end`)
+if ARGV[8] == '1' then call('SREM', list, ARGV[7]) end
+if #texts == 0 then return end
+local told = table.concat(texts, '\\n')
+add(meta, stream, top, #texts, told, ARGV[4], ARGV[5], ends)
+call(ARGV[2], stream, epoch .. ' ' .. format('%d', top + 1) .. '\\n' .. told)`)
 }
 
 /**
@@ -232,22 +237,22 @@ export const NODE_ROOMS_SCRIPT: RedisScript = redisScript(`return redis.call('SM
  * Reads a room's position and what follows an offset, in one step, and opens the room's first epoch when it
  * has none, so that a reader of an empty room holds a position it can come back to.
  *
- * KEYS: meta, stream. ARGV: offset or '' for none, most messages, ttl, epoch to open, run id.
- * Returns epoch, top, earlier epochs, offset of the first message, texts.
+ * KEYS: meta, stream. ARGV: offset or '' for none, ttl, epoch to open, run id. Returns epoch, top, earlier epochs, and the
+ * entries that hold what follows the offset: the offset of the first one's last message, and their texts.
  */
 export const READ_SCRIPT: RedisScript = redisScript(`local meta, stream = KEYS[1], KEYS[2]
 local m = redis.call('HMGET', meta, 'e', 'o', 'p')
 if not m[1] then
   redis.call('DEL', stream)
-  redis.call('HSET', meta, 'e', ARGV[4], 'o', 0, 'r', ARGV[5])
-  m = { ARGV[4], '0', false }
+  redis.call('HSET', meta, 'e', ARGV[3], 'o', 0, 'r', ARGV[4])
+  m = { ARGV[3], '0', false }
 end
-redis.call('PEXPIRE', meta, math.max(86400000, 2 * tonumber(ARGV[3])))
-local first, texts = 0, {}
+redis.call('PEXPIRE', meta, math.max(86400000, 2 * tonumber(ARGV[2])))
+local last, entries = 0, {}
 if ARGV[1] ~= '' and tonumber(ARGV[1]) < tonumber(m[2]) then
-  for _, entry in ipairs(redis.call('XRANGE', stream, (ARGV[1] + 1) .. '-0', '+', 'COUNT', ARGV[2])) do
-    if first == 0 then first = tonumber(string.match(entry[1], '^%d+')) end
-    texts[#texts + 1] = entry[2][2]
+  for _, entry in ipairs(redis.call('XRANGE', stream, (ARGV[1] + 1) .. '-0', '+')) do
+    if last == 0 then last = tonumber(string.match(entry[1], '^%d+')) end
+    entries[#entries + 1] = entry[2][2]
   end
 end
-return { m[1], tonumber(m[2]), m[3] or '', first, texts }`)
+return { m[1], tonumber(m[2]), m[3] or '', last, entries }`)

@@ -3,7 +3,6 @@ import type { EventInput, EventName, RoomParams } from './contract.ts'
 import { RealtimeError } from './errors.ts'
 import type { Position } from './protocol.ts'
 import type { PublishQueue } from './publish-queue.ts'
-import type { ResolvedBase } from './resolve-options.ts'
 import { type EncodedEvent, encodeEvent, type RoomAddress } from './room-registry.ts'
 import { PUBLISHES } from './telemetry.ts'
 
@@ -46,12 +45,12 @@ const MAX_KEY = 256
 export class RoomPublisher {
   readonly #broker: Broker
   readonly #queue: PublishQueue
-  readonly #base: Pick<ResolvedBase, 'idempotencyWindow' | 'name'>
+  readonly #instance: string
 
-  constructor(broker: Broker, queue: PublishQueue, base: Pick<ResolvedBase, 'idempotencyWindow' | 'name'>) {
+  constructor(broker: Broker, queue: PublishQueue, instance: string) {
     this.#broker = broker
     this.#queue = queue
-    this.#base = base
+    this.#instance = instance
   }
 
   async publish(
@@ -69,7 +68,7 @@ export class RoomPublisher {
     const work = () => this.#store(address, encoded, options)
     if (!PUBLISHES.active) return await work()
     const attributes = { ephemeral: encoded.ephemeral }
-    return await PUBLISHES.trace({ instance: this.#base.name, attributes }, work)
+    return await PUBLISHES.trace({ instance: this.#instance, attributes }, work)
   }
 
   async #store(address: RoomAddress, encoded: EncodedEvent, options: PublishOptions): Promise<Position> {
@@ -79,11 +78,7 @@ export class RoomPublisher {
       return { epoch: '', offset: 0 }
     }
     const { key: room, spec } = address
-    const key =
-      idempotencyKey === undefined
-        ? undefined
-        : { name: `k:${idempotencyKey}`, window: this.#base.idempotencyWindow }
-    return await this.#queue.publish({ room, spec, text: encoded.text, key }, signal)
+    return await this.#queue.publish({ room, spec, text: encoded.text, key: idempotencyKey }, signal)
   }
 
   async position(address: RoomAddress): Promise<Position> {

@@ -18,8 +18,8 @@ function recordingBroker(refusedRoom?: string) {
       return { epoch: 'e', offset: top + 1 }
     })
   }
-  const broker = { lane: () => 0, append } as unknown as Broker
-  return { calls, tops, queue: new PublishQueue(broker, { capacity: 150 }) }
+  const broker = { lane: () => '', append } as unknown as Broker
+  return { calls, tops, queue: new PublishQueue(broker, { capacity: 300 }) }
 }
 
 describe('the publish queue', () => {
@@ -37,7 +37,7 @@ describe('the publish queue', () => {
 
   it('gives a message with a key of its own an append of its own, without changing the order', async () => {
     const { queue, calls } = recordingBroker()
-    const key = { name: 'k:mine', window: 1_000 }
+    const key = 'mine'
     const told = [undefined, key, undefined].map((key, n) =>
       queue.publish({ room: 'a', spec, text: `${n}`, key }),
     )
@@ -55,12 +55,17 @@ describe('the publish queue', () => {
     expect(Object.fromEntries(tops)).toEqual({ a: 2, b: 1 })
   })
 
-  it('sends at most a hundred messages in a call, and refuses what is above its capacity', async () => {
+  it('bounds what travels in a call, and refuses what is above its capacity', async () => {
     const { queue, calls } = recordingBroker()
-    const told = Array.from({ length: 151 }, (_, n) => queue.publish({ room: 'a', spec, text: `${n}` }))
+    const told = Array.from({ length: 301 }, (_, n) => queue.publish({ room: 'a', spec, text: `${n}` }))
     const outcomes = await Promise.allSettled(told)
     expect(outcomes.at(-1)).toMatchObject({ reason: { code: 'REALTIME_ERR_OVERLOADED' } })
-    expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(150)
-    expect(calls.map((appends) => appends.flatMap(({ texts }) => texts).length)).toEqual([100, 50])
+    expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(300)
+    expect(calls.map((appends) => appends.flatMap(({ texts }) => texts).length)).toEqual([256, 44])
+    calls.length = 0
+    const long = 'x'.repeat(600_000)
+    const texts = ['a', long, 'b', long, `${long}${long}`, 'c']
+    await Promise.all(texts.map((text) => queue.publish({ room: 'a', spec, text })))
+    expect(calls.map((appends) => appends.flatMap((one) => one.texts).length)).toEqual([3, 1, 1, 1])
   })
 })

@@ -6,10 +6,10 @@ describe('keys of rooms', () => {
   it('share one slot per room, and name the room in the channel', () => {
     const space = keySpace('rt')
     const keys = space.keys('job:{odd}}name')
-    const all = [keys.meta, keys.stream, keys.channel, keys.idempotency('k')]
+    const all = [keys.meta, keys.stream, keys.idempotency('k')]
     expect(new Set(all.map(hashSlot)).size).toBe(1)
-    expect(space.roomOf(keys.channel)).toBe('job:{odd}}name')
-    expect(space.roomOf('other:{x}:c:job')).toBeUndefined()
+    expect(space.roomOf(keys.stream)).toBe('job:{odd}}name')
+    expect(space.roomOf('other:{x}:s:job')).toBeUndefined()
   })
 
   it('spread evenly over clusters of any size', () => {

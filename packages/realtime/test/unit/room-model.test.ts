@@ -43,7 +43,7 @@ class ModelBroker implements Broker {
     this.epoch = `e${++this.#epochs}`
   }
 
-  lane = () => 0
+  lane = () => ''
   append = async () => []
   async send(): Promise<void> {}
   async subscribe(): Promise<void> {}

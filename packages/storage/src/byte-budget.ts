@@ -1,10 +1,12 @@
+import { BlockPool } from './block-pool.ts'
+
 /** Bytes of the process's budget that one transfer holds; released once. */
 export interface Grant {
   readonly bytes: number
-  /** A buffer of that size that another transfer is done with; its content is anything. */
-  readonly block?: Buffer | undefined
-  /** `done`: a buffer of this grant that nobody will touch any more. Whoever waits for one of its size gets it. */
-  release(done?: Uint8Array): void
+  /** A buffer of that size, made when it is first asked for; its content is anything. */
+  readonly block: Buffer
+  /** `done`: nobody will touch `block` any more, so others may have it. */
+  release(done?: boolean): void
 }
 
 interface Waiter {
@@ -25,6 +27,7 @@ export class ByteBudget {
   #free: number
   #spared = 0
   readonly #waiting: Waiter[] = []
+  readonly #blocks = new BlockPool()
 
   constructor(total: number) {
     this.total = total
@@ -70,42 +73,38 @@ export class ByteBudget {
   spare(bytes: number): Grant | undefined {
     if (this.#waiting.length > 0 || bytes > this.#free || this.#spared + bytes > this.total / 2)
       return undefined
-    const grant = this.#take(bytes)
     this.#spared += bytes
-    let held = true
-    return {
-      bytes,
-      release: () => {
-        if (held) this.#spared -= bytes
-        held = false
-        grant.release()
-      },
-    }
+    return this.#take(bytes, () => {
+      this.#spared -= bytes
+    })
   }
 
-  #take(bytes: number, block?: Buffer): Grant {
+  #take(bytes: number, released = () => {}): Grant {
     this.#free -= bytes
+    const blocks = this.#blocks
+    let block: Buffer | undefined
     let held = true
     return {
       bytes,
-      block,
-      release: (done) => {
+      get block() {
+        block ??= blocks.take(bytes)
+        return block
+      },
+      release: (done = false) => {
         if (!held) return
         held = false
         this.#free += bytes
-        this.#serve(done)
+        released()
+        if (done && block) blocks.give(block)
+        this.#serve()
       },
     }
   }
 
-  /** Buffers are handed on, since the garbage collector is in no hurry to give back what was dropped. */
-  #serve(done?: Uint8Array): void {
-    let block = done instanceof Buffer ? done : undefined
+  #serve(): void {
     for (let next = this.#waiting[0]; next && next.bytes <= this.#free; next = this.#waiting[0]) {
       this.#waiting.shift()
-      const fits = block?.length === next.bytes
-      next.grant(this.#take(next.bytes, fits ? block : undefined))
-      if (fits) block = undefined
+      next.grant(this.#take(next.bytes))
     }
   }
 }

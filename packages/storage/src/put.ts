@@ -108,20 +108,17 @@ async function putStream(
     const firstSize = Math.min(partSize, size === undefined ? partSize : Math.max(1, size))
     const grant = await budget.acquire(firstSize, signal)
     try {
-      const first = await reader.fill(grant.block ?? Buffer.allocUnsafe(firstSize))
+      const first = await reader.fill(grant.block)
       if (await reader.ended()) {
         checkSize(size, first.length)
         const written = await putWhole(provider, plan, first)
         // The provider has read all of it and checked it.
-        grant.release(first)
+        grant.release(true)
         return written
       }
       if (size !== undefined && first.length >= size) throw wrongSize()
       refuseConditions(provider, plan)
-      return await putParts(provider, budget, plan, reader, partSize, {
-        block: first,
-        release: grant.release,
-      })
+      return await putParts(provider, budget, plan, reader, partSize, { block: first, grant })
     } finally {
       grant.release()
     }
@@ -136,7 +133,7 @@ async function putParts(
   plan: PutPlan,
   reader: BlockReader,
   partSize: number,
-  first: { readonly block: Uint8Array; readonly release: Grant['release'] },
+  first: { readonly block: Uint8Array; readonly grant: Grant },
 ): Promise<PutResult> {
   const { key, size, signal, concurrency } = plan
   const writeId = randomUUID()
@@ -147,7 +144,7 @@ async function putParts(
   const parts: { readonly partNumber: number; readonly etag: string }[] = []
   const sending = new Set<Promise<void>>()
   let partNumber = 0
-  const send = (block: Uint8Array, release: Grant['release']) => {
+  const send = (block: Uint8Array, grant: Grant) => {
     const number = ++partNumber
     const sent = provider
       .putPart(key, uploadId, number, block, inner)
@@ -155,22 +152,19 @@ async function putParts(
         ({ etag }) => {
           parts.push({ partNumber: number, etag })
           // The provider has read all of it and checked it.
-          return block
+          grant.release(true)
         },
         (error: unknown) => {
           failed.abort(error)
-          return undefined
+          grant.release()
         },
       )
-      .then((done) => {
-        sending.delete(sent)
-        release(done)
-      })
+      .then(() => void sending.delete(sent))
     sending.add(sent)
   }
   try {
     let total = first.block.length
-    send(first.block, first.release)
+    send(first.block, first.grant)
     while (!(await raceAbort(reader.ended(), inner))) {
       if (partNumber === MAX_PARTS)
         throw wrongSize('put: a stream of unknown size is larger than 10,000 parts; state its size')
@@ -178,10 +172,10 @@ async function putParts(
       while (sending.size >= concurrency) await Promise.race(sending)
       const grant = await budget.acquire(partSize, inner)
       try {
-        const block = await raceAbort(reader.fill(grant.block ?? Buffer.allocUnsafe(partSize)), inner)
+        const block = await raceAbort(reader.fill(grant.block), inner)
         total += block.length
         if (size !== undefined && total > size) throw wrongSize()
-        send(block, grant.release)
+        send(block, grant)
       } catch (error) {
         grant.release()
         throw error

@@ -1,4 +1,3 @@
-import { raceDeadline } from '@cays/core/abort'
 import { StorageError, StorageUsageError } from './errors.ts'
 
 /** What `put` takes: bytes, text, or a stream of bytes of known or unknown length. */
@@ -23,16 +22,23 @@ interface Feed {
  */
 export class BlockReader {
   readonly #feed: Feed
-  readonly #patience: number
   readonly #signal: AbortSignal | undefined
+  /** One timer for all chunks: a stream has many of them. */
+  readonly #patience: NodeJS.Timeout
+  #silent: StorageError | undefined
+  #fail: (reason: unknown) => void = ignore
   #rest: Uint8Array | undefined
   #ended = false
 
-  /** A stream that gives nothing for `patience` milliseconds has failed. */
+  /** A stream that gives nothing for `patience` milliseconds has failed. Needs its `cancel` in the end. */
   constructor(source: Exclude<Source, string | Uint8Array>, patience: number, signal?: AbortSignal) {
     this.#feed = feedOf(source)
-    this.#patience = patience
     this.#signal = signal
+    this.#patience = setTimeout(() => {
+      this.#silent = new StorageError('STORAGE_ERR_SOURCE', 'put: the stream gave nothing for too long')
+      this.#fail(this.#silent)
+    }, patience)
+    signal?.addEventListener('abort', this.#abort)
   }
 
   /** Fills `block` as far as the stream goes and gives the filled part. */
@@ -61,10 +67,14 @@ export class BlockReader {
 
   /** Tells the stream that nobody reads on. Does not wait for its answer: a silent stream never gives one. */
   cancel(): void {
+    clearTimeout(this.#patience)
+    this.#signal?.removeEventListener('abort', this.#abort)
     if (this.#ended) return
     this.#ended = true
     this.#feed.cancel()
   }
+
+  readonly #abort = () => this.#fail(this.#signal?.reason)
 
   async #next(): Promise<Uint8Array | undefined> {
     if (this.#ended) return undefined
@@ -83,16 +93,25 @@ export class BlockReader {
   }
 
   async #wait(): Promise<unknown> {
-    const silent = new StorageError('STORAGE_ERR_SOURCE', 'put: the stream gave nothing for too long')
+    this.#signal?.throwIfAborted()
+    this.#silent = undefined
+    this.#patience.refresh()
     try {
-      return await raceDeadline(this.#feed.next(), this.#patience, () => silent, this.#signal)
+      return await new Promise((resolve, reject) => {
+        this.#fail = reject
+        this.#feed.next().then(resolve, reject)
+      })
     } catch (cause) {
-      if (cause === silent || this.#signal?.aborted) throw cause
+      if (cause === this.#silent || this.#signal?.aborted) throw cause
       this.#ended = true
       throw new StorageError('STORAGE_ERR_SOURCE', 'put: the stream failed before its end', { cause })
+    } finally {
+      this.#fail = ignore
     }
   }
 }
+
+function ignore(): void {}
 
 function feedOf(source: AsyncIterable<Uint8Array> | ReadableStream<Uint8Array>): Feed {
   if (source instanceof ReadableStream) {

@@ -48,6 +48,8 @@ export interface CacheHealth {
     /** The feed was confirmed within `maxStaleness`. False in an idle cache, too. */
     readonly confirmed: boolean
     readonly subscribed: boolean
+    /** Writes of others to the keys of this cache are heard of at once (`sync.tracking`). */
+    readonly tracking: boolean
     /** Invalidations that Redis has yet to hear of. */
     readonly pending: number
     readonly lastError?: Error

@@ -29,6 +29,7 @@ import { createSpace, type Space, type SpaceOptions, type StoredCache } from './
 import { READS, REDIS, WRITES } from './telemetry.ts'
 import { Timeline } from './timeline.ts'
 import { Transactions } from './transactions.ts'
+import { Warnings } from './warnings.ts'
 
 type CallOptions = { readonly signal?: AbortSignal | undefined }
 
@@ -68,6 +69,7 @@ class TwoTierCache implements Cache {
     closed: () => new CacheError('CACHE_ERR_CLOSED', 'the cache is closed'),
   })
   readonly #transactions: Transactions
+  readonly #warnings: Warnings
   readonly #counts = { redis: 0, loaded: 0, stale: 0, failed: 0 }
   /** The same verbs on stored keys, for spaces and memoized functions, whose keys are already unambiguous. */
   readonly #stored: StoredCache
@@ -77,6 +79,7 @@ class TwoTierCache implements Cache {
     // One listener per load under way, each taken off when it ends.
     setMaxListeners(0, this.#lifecycle.signal)
     this.#settings = settings
+    this.#warnings = new Warnings(settings.name)
     this.#timeline = new Timeline(settings.redis === undefined)
     // Frozen: subscribers may keep what they make of it.
     const hit = Object.freeze({ instance: this.name, attributes: { 'cache.result': 'memory' } })
@@ -88,7 +91,9 @@ class TwoTierCache implements Cache {
         settings,
         timeline: this.#timeline,
         closing: this.#lifecycle.signal,
+        warnings: this.#warnings,
         apply: (change, seq) => this.#receive(change, seq, fleet.feed.origin),
+        forget: (names) => this.#applyToKeys({ kind: 'invalidate', names }),
       })
       this.#fleet = fleet
       fleet.tier.events.on('down', (error) => {
@@ -313,6 +318,7 @@ class TwoTierCache implements Cache {
       state: fleet.tier.state,
       confirmed: fleet.feed.confirmed,
       subscribed: fleet.feed.subscribed,
+      tracking: fleet.feed.tracking,
       pending: fleet.pending,
     }
     return { ...health, redis: lastError ? { ...redis, lastError } : redis }

@@ -5,6 +5,7 @@ import type { RedisClient } from './redis-client.ts'
 import { type Change, RedisFeed, type Write } from './redis-feed.ts'
 import { RedisTier } from './redis-tier.ts'
 import type { Timeline } from './timeline.ts'
+import type { Warnings } from './warnings.ts'
 
 /**
  * How far a write got. `'fleet'`: Redis has it, and no node serves the old value `maxStaleness` later.
@@ -31,10 +32,12 @@ export class Fleet {
     readonly settings: Settings
     readonly timeline: Timeline
     readonly closing: AbortSignal
+    readonly warnings: Warnings
     readonly apply: (change: Change, seq: number) => void
+    readonly forget: (keys: readonly string[]) => void
   }) {
     this.tier = new RedisTier(parts.client, parts.settings)
-    this.feed = new RedisFeed(this.tier, parts.settings, parts.timeline, parts.apply)
+    this.feed = new RedisFeed({ ...parts, tier: this.tier })
     this.#pending = new PendingWrites(parts.settings.l2.queue)
     this.#retryAfter = parts.settings.l2.retryAfter
     this.#closing = parts.closing

@@ -23,6 +23,7 @@ export class MemoryRedis {
   /** As under `maxmemory` with `noeviction`: what would need memory is refused. */
   full = false
   readonly #publish: (channel: string, message: string) => void
+  readonly #written: (key: string) => void
   readonly #known = new Set<string>()
   #keys = new Map<string, Held>()
   /** What the last writes replaced, one map per command. */
@@ -30,8 +31,12 @@ export class MemoryRedis {
   #replaced = new Map<string, Held | undefined>()
   #writes = false
 
-  constructor(publish: (channel: string, message: string) => void) {
-    this.#publish = publish
+  constructor(on: {
+    readonly published: (channel: string, message: string) => void
+    readonly written: (key: string) => void
+  }) {
+    this.#publish = on.published
+    this.#written = on.written
   }
 
   get keys(): readonly string[] {
@@ -137,6 +142,7 @@ export class MemoryRedis {
     if (!this.#replaced.has(key)) this.#replaced.set(key, this.#keys.get(key))
     if (held) this.#keys.set(key, held)
     else this.#keys.delete(key)
+    this.#written(key)
   }
 }
 

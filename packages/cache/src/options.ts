@@ -74,6 +74,13 @@ export interface SyncOptions {
    * invalidation is missing. One check at a time. @default 0
    */
   readonly check?: number | undefined
+  /**
+   * Whether writes of others count: when somebody who does not use this package deletes or overwrites a key of
+   * this cache in Redis, its value is dropped from memory, in a millisecond, or within `maxStaleness` when the
+   * connection was lost. Uses CLIENT TRACKING, on standalone servers and behind Sentinel; refused on a Cluster.
+   * A value that this process has loaded is read once more from Redis. @default false
+   */
+  readonly tracking?: boolean | undefined
   /** Invalidations kept in Redis for nodes that were away; one that missed more drops its memory. @default 10_000 */
   readonly log?: number | undefined
 }
@@ -126,6 +133,7 @@ export interface Settings {
     readonly maxStaleness: number
     readonly onLost: 'reload' | 'serve'
     readonly check: number
+    readonly tracking: boolean
     readonly log: number
   }
 }
@@ -173,10 +181,15 @@ export function readOptions(options: CacheOptions): Settings {
     ['prefix', 'timeout', 'lease', 'failures', 'retryAfter', 'maxEntryBytes', 'compressOver', 'queue'],
     'l2',
   )
-  read.known(sync, ['maxStaleness', 'onLost', 'check', 'log'], 'sync')
+  read.known(sync, ['maxStaleness', 'onLost', 'check', 'tracking', 'log'], 'sync')
   const name = read.string('name', read.required('name', options.name), '', NAME)
   if (options.redis !== undefined && typeof options.redis?.evalsha !== 'function') {
     read.fail('redis must be an ioredis client (Redis or Cluster)')
+  }
+  if (sync.tracking && options.redis?.isCluster) {
+    read.fail(
+      'sync.tracking does not reach the nodes of a Cluster; let other writers call a service that invalidates',
+    )
   }
   return {
     name,
@@ -201,6 +214,7 @@ export function readOptions(options: CacheOptions): Settings {
     sync: {
       maxStaleness: read.duration('sync.maxStaleness', sync.maxStaleness, 1_000, { min: 50, max: 3_600_000 }),
       onLost: read.oneOf('sync.onLost', sync.onLost, 'reload', ['reload', 'serve']),
+      tracking: read.boolean('sync.tracking', sync.tracking, false),
       check: read.number('sync.check', sync.check, 0, { max: 1 }),
       log: read.integer('sync.log', sync.log, 10_000, { min: 100, max: 1_000_000 }),
     },

@@ -30,8 +30,14 @@ export interface RedisClient extends ScriptClient {
 export interface RedisSubscriber {
   /** Subscribes, once per connection. */
   subscribe(channel: string): Promise<unknown>
+  /** Sends any command. */
+  call(command: string, ...parts: string[]): Promise<unknown>
+  /** Asks for an answer, also of a connection that has subscribed. */
+  ping(): Promise<unknown>
   /** Messages of all subscribed channels. */
   on(event: 'message', listener: (channel: string, message: string) => void): unknown
+  /** The same as bytes; on the channel of CLIENT TRACKING a list of keys, or nothing after a flush. */
+  on(event: 'messageBuffer', listener: (channel: Uint8Array, message: unknown) => void): unknown
   /** The connection is there, is gone, and will not come back. */
   on(event: 'ready' | 'close' | 'end', listener: () => void): unknown
   /** Connection errors. */

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import type { Settings } from './options.ts'
-import type { RedisSubscriber } from './redis-client.ts'
-import { MARKERS, SYNC, WRITE } from './redis-scripts.ts'
+import { MARKERS, SYNC, UNKNOWN_RUN, WRITE } from './redis-scripts.ts'
+import { RedisSubscription } from './redis-subscription.ts'
 import type { RedisTier } from './redis-tier.ts'
 import type { Timeline } from './timeline.ts'
+import type { Warnings } from './warnings.ts'
 
 export type ChangeKind = 'invalidate' | 'expire' | 'set' | 'tags' | 'clear'
 
@@ -36,9 +37,6 @@ const MAX_REMEMBERED = 10_000
 /** Markers of tags that nobody touches go away; a missing one invalidates, so this costs hits, not truth. */
 const MARKER_TTL = 30 * 86_400_000
 
-/** ioredis leaves the promises of its own resubscription to nobody: a connection closed meanwhile ended the process. */
-const OWN = { autoResubscribe: false, lazyConnect: false }
-
 /**
  * The sequenced invalidation feed of one namespace.
  *
@@ -55,22 +53,40 @@ export class RedisFeed {
   readonly #apply: (change: Change, seq: number) => void
   #syncing: Promise<boolean> | undefined
   #timer: NodeJS.Timeout | undefined
-  #subscriber: RedisSubscriber | undefined
-  #subscribed = false
+  readonly #subscription: RedisSubscription
+  readonly #warnings: Warnings
   readonly #remembered = new Set<string>()
   #silentMisses = 0
   #closed = false
 
-  constructor(
-    tier: RedisTier,
-    settings: Settings,
-    timeline: Timeline,
-    apply: (change: Change, seq: number) => void,
-  ) {
+  constructor(parts: {
+    readonly tier: RedisTier
+    readonly settings: Settings
+    readonly timeline: Timeline
+    readonly warnings: Warnings
+    /** A change that was announced. */
+    readonly apply: (change: Change, seq: number) => void
+    /** Somebody wrote to these keys, and nothing was announced. */
+    readonly forget: (keys: readonly string[]) => void
+  }) {
+    const { tier, settings, timeline, warnings, forget } = parts
     this.#tier = tier
     this.#timeline = timeline
     this.#settings = settings.sync
-    this.#apply = apply
+    this.#apply = parts.apply
+    this.#warnings = warnings
+    this.#subscription = new RedisSubscription({
+      client: tier.client,
+      channel: tier.namespaceKeys.channel,
+      tracked: settings.sync.tracking ? tier.keyPrefix : undefined,
+      timeout: settings.l2.timeout,
+      warnings,
+      hearing: {
+        message: (text) => this.#receive(text),
+        written: (keys) => forget(keys.flatMap((key) => tier.storedKey(key) ?? [])),
+        missed: () => timeline.flush(),
+      },
+    })
   }
 
   get confirmed(): boolean {
@@ -79,7 +95,12 @@ export class RedisFeed {
 
   /** True when pub/sub is believed to work: changes then arrive in about a millisecond. */
   get subscribed(): boolean {
-    return this.#subscribed
+    return this.#subscription.subscribed
+  }
+
+  /** True while every write to a key of this namespace is told, whoever made it. */
+  get tracking(): boolean {
+    return this.#subscription.tracking
   }
 
   /** Catches up once; concurrent calls share one round trip. Never rejects: false when Redis did not answer. */
@@ -183,7 +204,7 @@ export class RedisFeed {
     this.#closed = true
     clearInterval(this.#timer)
     this.#timer = undefined
-    this.#subscriber?.disconnect()
+    this.#subscription.close()
   }
 
   async #sync(): Promise<boolean> {
@@ -193,6 +214,7 @@ export class RedisFeed {
     const known = timeline.applied
     const knownEpoch = timeline.epoch
     const sent = performance.now()
+    const whole = this.#subscription.whole()
     let reply: unknown
     try {
       reply = await this.#tier.run(SYNC, [meta, feed], [knownEpoch, known, salt(), MAX_CATCH_UP])
@@ -200,12 +222,20 @@ export class RedisFeed {
       return false
     }
     const [epoch, seq, complete, ...messages] = reply as [string, number, number, ...string[]]
+    const heardAll = await whole
     if (timeline.epoch === knownEpoch) {
       if (complete !== 1) timeline.restart(epoch, seq)
       else this.#catchUp(known, seq, messages)
+      if (!heardAll) timeline.flush()
       timeline.confirmedUntil = sent + this.#settings.maxStaleness
     }
-    this.#listen()
+    if (epoch.endsWith(UNKNOWN_RUN)) {
+      this.#warnings.warn(
+        'CACHE_WARN_INFO',
+        'redis forbids its user INFO; after a restart or a failover that lost writes, old values count again',
+      )
+    }
+    this.#subscription.start()
     return this.confirmed
   }
 
@@ -222,43 +252,15 @@ export class RedisFeed {
     if (timeline.applied < seq) timeline.applied = seq
     // Changes that only SYNC brings, again and again, mean that pub/sub hangs without saying so.
     this.#silentMisses = missed > 0 ? this.#silentMisses + 1 : 0
-    if (this.#silentMisses >= 3 && this.#subscribed) {
+    if (this.#silentMisses >= 3 && this.subscribed) {
       this.#silentMisses = 0
-      this.#subscriber?.disconnect(true)
+      this.#subscription.restart()
     }
   }
 
   #carryOut(message: string, seq: number): void {
     const [origin, kind, names] = JSON.parse(message) as [string, number, string[]]
     this.#apply({ origin, kind: KINDS[kind] ?? 'clear', names }, seq)
-  }
-
-  #listen(): void {
-    if (this.#subscriber || this.#closed) return
-    const { channel } = this.#tier.namespaceKeys
-    const { client } = this.#tier
-    const subscriber = client.duplicate(...((client.isCluster ? [[], OWN] : [OWN]) as never[]))
-    this.#subscriber = subscriber
-    subscriber.on('error', () => {
-      // ioredis reconnects by itself and SYNC keeps the bound meanwhile.
-    })
-    subscriber.on('message', (from, message) => {
-      if (from === channel) this.#receive(message)
-    })
-    subscriber.on('close', () => {
-      this.#subscribed = false
-    })
-    subscriber.on('ready', () => {
-      subscriber.subscribe(channel).then(
-        () => {
-          this.#subscribed = true
-        },
-        () => subscriber.disconnect(),
-      )
-    })
-    subscriber.on('end', () => {
-      if (this.#subscriber === subscriber) this.#subscriber = undefined
-    })
   }
 
   #receive(text: string): void {

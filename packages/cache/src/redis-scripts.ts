@@ -128,12 +128,16 @@ touch(1)
 return 1
 `)
 
+/** The end of an epoch that began while the server did not say which run it is. */
+export const UNKNOWN_RUN = '!'
+
 // The namespace's epoch. It changes when the hash is gone (evicted, flushed, restarted empty) or the server is
 // another run: whoever notices first starts a new epoch, and everything of the old one is void. PERSIST: as in WRITE.
 const EPOCH = `
 local function begin(run, salt)
   local t = redis.call('TIME')
   local epoch = t[1] .. '.' .. t[2] .. '.' .. salt
+  if run == '----------' then epoch = epoch .. '${UNKNOWN_RUN}' end
   redis.call('PERSIST', KEYS[1])
   redis.call('HSET', KEYS[1], 'e', epoch, 'r', run, 's', 0)
   redis.call('DEL', KEYS[2])
@@ -164,7 +168,7 @@ if ARGV[11] == '1' then epoch = begin(runId(), ARGV[7]) else epoch = current(ARG
 local seq = redis.call('HINCRBY', KEYS[1], 's', 1)
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[8], seq .. '-0', 'm', ARGV[6])
 for i = 3, 2 + tags do redis.call('SET', KEYS[i], epoch .. '|' .. seq, 'PX', ARGV[10]) end
-redis.call('PUBLISH', ARGV[5], epoch .. '|' .. seq .. '|' .. ARGV[6])
+redis.pcall('PUBLISH', ARGV[5], epoch .. '|' .. seq .. '|' .. ARGV[6])
 return {epoch, seq}
 `)
 

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { messageOf } from '@cays/core/error'
 import { Events } from '@cays/core/events'
 import { hashTag, type RedisScript } from '@cays/core/redis-script'
+import { answerWithin } from './answer-within.ts'
 import { CacheError } from './errors.ts'
 import type { Settings } from './options.ts'
 import type { RedisClient } from './redis-client.ts'
@@ -58,6 +59,21 @@ export class RedisTier {
   get namespaceKeys(): { readonly meta: string; readonly feed: string; readonly channel: string } {
     const meta = `${this.#settings.prefix}:${hashTag(this.#namespace)}`
     return { meta, feed: `${meta}:f`, channel: `${meta}:c` }
+  }
+
+  /** What the Redis keys of all values and leases begin with. */
+  get keyPrefix(): string {
+    return this.#valueKey('').slice(0, -1)
+  }
+
+  /** The cache's own key whose value has this Redis key, if one has. */
+  storedKey(redisKey: string): string | undefined {
+    const { keyPrefix } = this
+    if (!redisKey.startsWith(keyPrefix) || !redisKey.endsWith('}')) return undefined
+    const escaped = redisKey.slice(keyPrefix.length, -1)
+    return escaped.replace(/%(25|7b|7d)/g, (_, code: string) =>
+      String.fromCharCode(Number.parseInt(code, 16)),
+    )
   }
 
   tagKey(tag: string): string {
@@ -228,26 +244,6 @@ export class RedisTier {
     }
     return error
   }
-}
-
-/** Rejects after `milliseconds`, unless the answer is already waiting in the socket behind a busy event loop. */
-function answerWithin<T>(promise: Promise<T>, milliseconds: number): Promise<T> {
-  return new Promise<T>((resolve, reject) => {
-    const expire = () => {
-      reject(new CacheError('CACHE_ERR_REDIS', 'redis did not answer in time; see l2.timeout'))
-    }
-    const timer = setTimeout(() => setImmediate(() => setImmediate(expire)), milliseconds)
-    promise.then(
-      (value) => {
-        clearTimeout(timer)
-        resolve(value)
-      },
-      (error: unknown) => {
-        clearTimeout(timer)
-        reject(error)
-      },
-    )
-  })
 }
 
 const NOTHING: Reading = { state: 'missing', now: 0, raw: '' }

@@ -35,7 +35,7 @@ export interface FaultyRedis {
   fill(): void
   /** There is room again. */
   free(): void
-  /** Removes the keys that `match`, as an eviction does, or anybody who does not use this package; tells how many. */
+  /** Removes the keys that `match`, as an eviction does, or a writer who does not use this package; tells how many. */
   evict(match: (key: string) => boolean): number
   /** The keys that Redis holds. */
   readonly keys: readonly string[]
@@ -83,7 +83,12 @@ class FaultyServer implements FaultyRedis {
   readonly answering = new Gate()
   readonly running = new Gate()
   delay = 0
-  readonly #memory = new MemoryRedis((channel, message) => this.#published(channel, message))
+  readonly #memory = new MemoryRedis({
+    published: (channel, message) => this.#published(channel, message),
+    written: (key) => {
+      for (const client of this.clients) client.notice(key)
+    },
+  })
   #lost = 0
 
   client(): FaultyRedisClient {
@@ -149,9 +154,12 @@ class FaultyServer implements FaultyRedis {
       this.#lost--
       return
     }
-    for (const client of this.clients) client.hear(channel, message)
+    for (const client of this.clients) client.hear(channel, 'message', [channel, message])
   }
 }
+
+/** Where RESP2 tells of written keys. */
+const WRITTEN = '__redis__:invalidate'
 
 type Listener = (...payload: never[]) => void
 
@@ -162,6 +170,7 @@ class Client implements FaultyRedisClient, RedisSubscriber {
   readonly #way: Gate
   readonly #events = new EventEmitter()
   readonly #channels = new Set<string>()
+  #tracked: string | undefined
   #last = 0
 
   constructor(server: FaultyServer, way: Gate) {
@@ -196,6 +205,17 @@ class Client implements FaultyRedisClient, RedisSubscriber {
       }
     }
     return { exec: () => this.#send(() => commands.map(run)) }
+  }
+
+  call(_command: string, ...parts: string[]): Promise<unknown> {
+    return this.#send(() => {
+      if (parts[0] === 'TRACKING') this.#tracked = parts.at(-1)
+      return parts[0] === 'ID' ? 1 : 'OK'
+    })
+  }
+
+  ping(): Promise<unknown> {
+    return this.#send(() => this.#server.command('ping', []))
   }
 
   subscribe(channel: string): Promise<unknown> {
@@ -237,18 +257,26 @@ class Client implements FaultyRedisClient, RedisSubscriber {
   /** The connection breaks. */
   lose(): void {
     this.#channels.clear()
+    this.#tracked = undefined
     this.#events.emit('close')
     if (this.status !== 'end') this.#reconnect()
   }
 
-  hear(channel: string, message: string): void {
+  /** Of a subscribed channel. */
+  hear(channel: string, event: string, payload: readonly unknown[]): void {
     if (!this.#channels.has(channel) || this.#way.closed) return
     const { delay } = this.#server
     const deliver = () => {
-      if (this.#channels.has(channel)) this.#events.emit('message', channel, message)
+      if (this.#channels.has(channel)) this.#events.emit(event, ...payload)
     }
     if (delay > 0) setTimeout(deliver, delay)
     else queueMicrotask(deliver)
+  }
+
+  /** CLIENT TRACKING in broadcasting mode. */
+  notice(key: string): void {
+    if (this.#tracked === undefined || !key.startsWith(this.#tracked)) return
+    this.hear(WRITTEN, 'messageBuffer', [Buffer.from(WRITTEN), [Buffer.from(key)]])
   }
 
   #reconnect(): void {

@@ -144,6 +144,40 @@ export function redisSuite(of: string, start: () => Promise<Stage> | Stage): voi
       expect(await b.getOrSet('k', load)).toBe(2)
     })
 
+    it('hear of keys that others write, with sync.tracking', async () => {
+      await using fleet = nodes({ sync: { maxStaleness: '1h', tracking: true } })
+      const { a, b, load } = fleet
+      await a.getOrSet('k {%}', load)
+      await b.get('warm')
+      await until('writes are told', () => b.health().redis?.tracking === true)
+      await until('it stays in memory', async () => {
+        await b.getOrSet('k {%}', load)
+        return b.peek('k {%}') !== undefined
+      })
+      fleet.change()
+      expect(await stage.evict(fleet.key('k %7b%25%7d'))).toBe(1)
+      await until('it is gone', () => b.peek('k {%}') === undefined)
+      expect(await b.getOrSet('k {%}', load)).toBe(2)
+    })
+
+    it('empty memory when the news of others’ writes may have been lost', async () => {
+      await using fleet = nodes({ sync: { maxStaleness: MAX_STALENESS, tracking: true } })
+      const { a, b, load } = fleet
+      await until('writes are told', async () => {
+        await b.get('warm')
+        return b.health().redis?.tracking === true
+      })
+      await a.getOrSet('k', load)
+      await b.getOrSet('k', load)
+      fleet.change()
+      await stage.restart(0)
+      await stage.evict(fleet.key('k'))
+      await past()
+      await until('clients are ready', () => two.status === 'ready')
+      await inUse(b)
+      expect(await b.getOrSet('k', load)).toBe(2)
+    })
+
     it('refuse the value of a load that an invalidation has overtaken', async () => {
       await using fleet = nodes()
       const { a, b } = fleet

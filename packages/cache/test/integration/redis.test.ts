@@ -328,38 +328,9 @@ describe('the second tier', () => {
   })
 
   it('works with no more rights than it names', async () => {
-    const commands = [
-      'evalsha',
-      'eval',
-      'get',
-      'mget',
-      'set',
-      'del',
-      'exists',
-      'setrange',
-      'pexpire',
-      'pttl',
-      'persist',
-    ]
-    const more = ['hset', 'hmget', 'hincrby', 'xadd', 'xrange', 'publish', 'subscribe', 'time', 'info']
-    const connection = ['hello', 'client', 'ping', 'auth']
-    await server.acl(
-      'cache',
-      'on',
-      '>secret',
-      '~cays:cache:*',
-      '&cays:cache:*',
-      '-@all',
-      ...[...commands, ...more, ...connection].map((command) => `+${command}`),
-    )
-    const url = new URL(server.url)
-    const limited = new Redis({
-      port: Number(url.port),
-      username: 'cache',
-      password: 'secret',
-      enableReadyCheck: false,
-    })
-    await using cache = createCache({ name: 'limited', redis: limited, l2: patient })
+    await using limited = await connectAs('cache', ['&cays:cache:*'], [...NEEDED, ...OPTIONAL])
+    const { redis: own } = limited
+    await using cache = createCache({ name: 'limited', redis: own, l2: patient })
     await using other = createCache({ name: 'limited', redis, l2: patient })
     expect(await cache.getOrSet('k', () => 1, { tags: ['t'] })).toBe(1)
     expect(await other.get('k')).toBe(1)
@@ -371,6 +342,66 @@ describe('the second tier', () => {
     expect(await cache.getMany(['k', 's'])).toEqual(new Map())
     expect(await cache.clear()).toBe('fleet')
     expect(cache.health().redis?.lastError).toBeUndefined()
-    limited.disconnect()
+  })
+
+  it('goes on without what it can do without, and says so once', async () => {
+    const warnings: string[] = []
+    const listen = (warning: Error & { code?: string }) => warnings.push(String(warning.code))
+    process.on('warning', listen)
+    try {
+      await using limited = await connectAs('strict', [], NEEDED, ['-client|tracking'])
+      const sync = { maxStaleness: 100, tracking: true } as const
+      await using cache = createCache({ name: 'strict', redis: limited.redis, sync, l2: patient })
+      await using other = createCache({ name: 'strict', redis, sync: { maxStaleness: 100 }, l2: patient })
+      let version = 1
+      const load = async () => version
+      expect(await cache.getOrSet('k', load)).toBe(1)
+      expect(await other.getOrSet('k', load)).toBe(1)
+      version = 2
+      expect(await cache.invalidate('k')).toBe('fleet')
+      await pastTheBound(100)
+      expect(await other.getOrSet('k', load)).toBe(2)
+      await until('it has said so', async () => {
+        await cache.get('k')
+        return warnings.length >= 3
+      })
+      for (let i = 0; i < 3; i++) {
+        await pastTheBound(100)
+        await cache.get('k')
+      }
+      expect(warnings.filter((code) => code.startsWith('CACHE_')).sort()).toEqual([
+        'CACHE_WARN_INFO',
+        'CACHE_WARN_PUBSUB',
+        'CACHE_WARN_TRACKING',
+      ])
+      expect(cache.health()).toMatchObject({ status: 'ok', redis: { subscribed: false, tracking: false } })
+    } finally {
+      process.off('warning', listen)
+    }
   })
 })
+
+/** The commands that README names. */
+const NEEDED: readonly string[] = [
+  ...['evalsha', 'eval', 'get', 'mget', 'set', 'del', 'exists', 'setrange', 'pexpire', 'pttl', 'persist'],
+  ...['hset', 'hmget', 'hincrby', 'xadd', 'xrange', 'time'],
+]
+const OPTIONAL: readonly string[] = ['info', 'publish', 'subscribe']
+
+async function connectAs(
+  user: string,
+  channels: readonly string[],
+  commands: readonly string[],
+  rules: readonly string[] = [],
+): Promise<{ readonly redis: Redis } & AsyncDisposable> {
+  const connection = ['hello', 'client', 'ping', 'auth']
+  const allowed = [...commands, ...connection].map((command) => `+${command}`)
+  await server.acl(user, 'on', '>secret', '~cays:cache:*', ...channels, '-@all', ...allowed, ...rules)
+  const limited = new Redis({
+    port: Number(new URL(server.url).port),
+    username: user,
+    password: 'secret',
+    enableReadyCheck: false,
+  })
+  return { redis: limited, [Symbol.asyncDispose]: async () => limited.disconnect() }
+}

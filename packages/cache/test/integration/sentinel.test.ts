@@ -1,7 +1,7 @@
 import { type SentinelRedis, startRedis } from '@cays/testkit'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, it } from 'vitest'
-import { change, expectNoStaleReads, startPair, until, warm } from '../fleet.ts'
+import { change, expectNoStaleReads, MAX_STALENESS, startPair, until, warm } from '../fleet.ts'
 
 let servers: SentinelRedis
 let one: Redis
@@ -42,4 +42,26 @@ describe('a cache behind Sentinel', () => {
       for (const node of servers.nodes) if (node.state === 'down') await node.start()
     })
   }
+
+  it('hears of the writes of others on the new primary, with sync.tracking', async () => {
+    const sync = { maxStaleness: MAX_STALENESS, tracking: true } as const
+    await using pair = startPair(one, two, { sync })
+    await warm(pair)
+    const told = () =>
+      until('writes are told', async () => {
+        await pair.reader.get('other')
+        return pair.reader.health().redis?.tracking === true
+      })
+    await told()
+    await servers.failover({ cause: 'planned' })
+    await until('both are ready', () => one.status === 'ready' && two.status === 'ready')
+    await told()
+    await warm(pair)
+    await change(pair, async () => {
+      await one.del(`cays:cache:{${pair.writer.name}@1:${pair.key}}`)
+      await until('the writer heard', () => pair.writer.peek(pair.key) === undefined)
+      return 'fleet'
+    })
+    await expectNoStaleReads(pair)
+  })
 })

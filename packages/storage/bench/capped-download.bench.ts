@@ -37,15 +37,16 @@ async function counted(body: AsyncIterable<Uint8Array>): Promise<number> {
 async function fetched(files: Bucket): Promise<number> {
   const url = files.signedUrl('large')
   let next = 0
-  let bytes = 0
   const work = async () => {
+    let bytes = 0
     for (let start = next++ * PART; start < SIZE; start = next++ * PART) {
       const { body } = await fetch(url, { headers: { range: `bytes=${start}-${start + PART - 1}` } })
       if (body) bytes += await counted(body)
     }
+    return bytes
   }
-  await Promise.all(Array.from({ length: CONNECTIONS }, work))
-  return bytes
+  const all = await Promise.all(Array.from({ length: CONNECTIONS }, work))
+  return all.reduce((sum, bytes) => sum + bytes, 0)
 }
 
 export const benchmark = defineCase({
@@ -65,5 +66,6 @@ export const benchmark = defineCase({
       by: 'time',
     },
   ],
-  rounds: 5,
+  rounds: 9,
+  warmUps: 1,
 })

@@ -26,11 +26,11 @@ export function redisCalls({ operation, figure, callers, policies, most }: Calls
             policies ?? { api: gcra({ limit: 1_000_000, per: '1s' }) },
           )
           let calls = 0
-          const evalsha = redis.evalsha.bind(redis) as (...call: unknown[]) => Promise<unknown>
-          redis.evalsha = ((...call: unknown[]) => {
+          const send = redis.sendCommand.bind(redis)
+          redis.sendCommand = (...command) => {
             calls++
-            return evalsha(...call)
-          }) as typeof redis.evalsha
+            return send(...command)
+          }
           return { run: counted('calls', decisions(callers), () => calls), close }
         },
       },

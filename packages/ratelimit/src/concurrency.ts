@@ -5,10 +5,10 @@ import { type Closeable, Lifecycle } from '@cays/core/lifecycle'
 import { OptionReader } from '@cays/core/options'
 import type { RedisScript } from '@cays/core/redis-script'
 import { LimitConfigError, LimitError, LimitUnavailableError } from './errors.ts'
-import { connected, type RedisClient } from './redis-client.ts'
+import { connected, isRedisClient, type RedisClient } from './redis-client.ts'
 import { enterScript, leaveScript, renewScript } from './redis-slots.ts'
 import { badArgument } from './shapes.ts'
-import { hashOf, subjectForm } from './subject.ts'
+import { hashOf, keyForm, subjectForm } from './subject.ts'
 
 /** How many slots there are, and where they are counted. */
 export interface ConcurrencyOptions {
@@ -92,7 +92,7 @@ export function concurrency(options: ConcurrencyOptions): ConcurrencyLimiter {
     (message) => new LimitConfigError('LIMIT_ERR_BAD_OPTION', message),
   )
   reader.known(options, ['limit', 'redis', 'prefix', 'ttl', 'timeout', 'onError', 'partitions'])
-  if (options.redis !== undefined && typeof options.redis?.evalsha !== 'function') {
+  if (options.redis !== undefined && !isRedisClient(options.redis)) {
     reader.fail('redis must be an ioredis client: new Redis(url) or new Cluster(nodes)')
   }
   return new Semaphore({
@@ -183,11 +183,11 @@ class Semaphore implements ConcurrencyLimiter {
     const { redis, limit, ttl, onError } = this.#options
     if (!redis) return line.inUse < limit ? this.#slot(form, line, 'memory') : refused('memory')
     const id = `${this.#node}:${++this.#sequence}`
-    const key = `${this.#options.prefix}:{${hashOf(form) % this.#options.partitions}}:${form}`
+    const key = `${this.#options.prefix}:{${hashOf(form) % this.#options.partitions}}:${keyForm(form)}`
     const held: Held = { id, key, controller: new AbortController(), renewed: performance.now() }
     try {
-      const [taken] = (await this.#run(enterScript, key, [limit, ttl, id])) as [number, number]
-      if (taken === 0) return refused('redis')
+      const [taken] = (await this.#run(enterScript, key, [limit, ttl, id])) as (number | string)[]
+      if (Number(taken) === 0) return refused('redis')
     } catch {
       if (onError === 'closed') return refused('closed')
       if (onError === 'local' && line.inUse >= limit) return refused('local')

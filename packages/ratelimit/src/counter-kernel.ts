@@ -8,7 +8,6 @@ export const counterKernel: Kernel = {
   code: 4,
   arity: 3,
   paced: false,
-  create: () => ({ a: 0, b: 0, c: 0 }),
   refresh(state, now, { x }) {
     const start = Math.floor(now / x) * x
     if (state.a < start) {

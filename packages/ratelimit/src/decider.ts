@@ -9,7 +9,7 @@ import { MemoryStore } from './memory-store.ts'
 import type { Outcome, Shape } from './operation.ts'
 import type { ResolvedOptions } from './options.ts'
 import { Nodes } from './redis-nodes.ts'
-import { type Receiver, RedisStore } from './redis-store.ts'
+import { type Asked, RedisStore } from './redis-store.ts'
 import type { Reports } from './reports.ts'
 import type { Time } from './time.ts'
 
@@ -22,7 +22,7 @@ export interface Verdict {
 
 /**
  * Who decides: this process' lease, its memory of a denial, Redis, or what stands in for Redis; without Redis
- * the memory store. Subjects come in the form used in keys, beside the name that reports use.
+ * the memory store. Subjects come in their form (see `subjectForm`), beside the name that reports use.
  */
 export class Decider {
   readonly #reports: Reports
@@ -94,14 +94,14 @@ export class Decider {
     const unavailable = redis.unavailable(form)
     if (unavailable) return this.#told(subject, this.#standIn(shape, form, unavailable).decision)
     const decided = new Promise<Decision>((resolve) => {
-      redis.submit(shape, form, new Check(this, subject, shape, form, resolve))
+      redis.submit(new Check(this, subject, form, shape, resolve))
     })
     this.#leases?.want(form, shape)
     return decided
   }
 
   /** What Redis found for a check, or why it found nothing. */
-  judge(subject: string, shape: Shape, form: string, found: Outcome | LimitError): Decision {
+  judge(subject: string, form: string, shape: Shape, found: Outcome | LimitError): Decision {
     if (found instanceof Error) {
       return this.#reports.decided(subject, this.#standIn(shape, form, found).decision)
     }
@@ -175,32 +175,32 @@ export class Decider {
   }
 }
 
-class Check implements Receiver {
+class Check implements Asked {
+  readonly shape: Shape
+  readonly subject: string
   readonly #decider: Decider
-  readonly #subject: string
-  readonly #shape: Shape
-  readonly #form: string
+  readonly #name: string
   readonly #resolve: (decision: Decision) => void
 
   constructor(
     decider: Decider,
+    name: string,
     subject: string,
     shape: Shape,
-    form: string,
     resolve: (decision: Decision) => void,
   ) {
+    this.shape = shape
+    this.subject = subject
     this.#decider = decider
-    this.#subject = subject
-    this.#shape = shape
-    this.#form = form
+    this.#name = name
     this.#resolve = resolve
   }
 
   settle(outcome: Outcome): void {
-    this.#resolve(this.#decider.judge(this.#subject, this.#shape, this.#form, outcome))
+    this.#resolve(this.#decider.judge(this.#name, this.subject, this.shape, outcome))
   }
 
   fail(error: LimitError): void {
-    this.#resolve(this.#decider.judge(this.#subject, this.#shape, this.#form, error))
+    this.#resolve(this.#decider.judge(this.#name, this.subject, this.shape, error))
   }
 }

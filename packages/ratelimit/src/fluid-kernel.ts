@@ -9,7 +9,6 @@ export const fluidKernel: Kernel = {
   code: 1,
   arity: 1,
   paced: true,
-  create: () => ({ a: 0, b: 0, c: 0 }),
   refresh(state, now, { x, y, z }) {
     if (state.c !== y) {
       // The limit changed: what is in use stays in use, counted in the new drops.

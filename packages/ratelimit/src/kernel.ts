@@ -1,7 +1,8 @@
 /**
  * The numbers an algorithm keeps per subject. What they mean is each kernel's own business; all are whole
  * numbers below 2^53, so that JavaScript and the Lua script (both IEEE doubles) compute the same values.
- * Times are microseconds since the epoch, amounts thousandths of a unit ("milli").
+ * Times are microseconds since the epoch, amounts thousandths of a unit ("milli"). Of a subject nobody has seen
+ * all are 0.
  */
 export interface State {
   a: number
@@ -46,7 +47,6 @@ export interface Kernel {
   readonly arity: number
   /** Whether capacity can be reserved ahead of time. */
   readonly paced: boolean
-  create(): State
   /** Brings the state to `now`. `windows` are the calendar's boundaries, for quotas only. */
   refresh(state: State, now: number, limit: Parameters, windows: readonly number[]): void
   /** Microseconds until `cost` fits a refreshed state: 0 now, Infinity never. */

@@ -1,6 +1,6 @@
 import { MODE, type Outcome, Shape, type Slot, type SlotOutcome, stateOf, windowsOf } from './operation.ts'
 import { INTERNALS } from './policy.ts'
-import type { Receiver } from './redis-store.ts'
+import type { Asked } from './redis-store.ts'
 import { giveBack } from './reservation.ts'
 
 export interface LeasesOptions {
@@ -9,7 +9,7 @@ export interface LeasesOptions {
   /** Milliseconds that a lease may be spent; what is left then is given back. */
   readonly maxAge: number
   /** Where leases are charged and given back, in the order of the calls. */
-  readonly store: { submit(shape: Shape, subject: string, receiver: Receiver): void }
+  readonly store: { submit(asked: Asked): void }
   /** This process' part of `maxShare` at a moment of its monotonic clock, in milliseconds; 0 for none. */
   readonly share: (now: number) => number
   /** A subject got capacity back. */
@@ -189,7 +189,7 @@ export class Leases {
     }
     tracked.asking = true
     this.#asking++
-    this.#options.store.submit(shape, subject, { settle: answered, fail: () => answered(undefined) })
+    this.#options.store.submit({ shape, subject, settle: answered, fail: () => answered(undefined) })
   }
 
   #leaseOf(shape: Shape, outcome: Outcome, share: number): Lease {
@@ -227,7 +227,7 @@ export class Leases {
     if (refund.slots.length === 0) return
     // Redis forgets by itself what it does not hear of: the units count as used until then.
     const heard = () => this.#options.onReturn(subject)
-    this.#options.store.submit(refund, subject, { settle: heard, fail: heard })
+    this.#options.store.submit({ shape: refund, subject, settle: heard, fail: heard })
   }
 }
 

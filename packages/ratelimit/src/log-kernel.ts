@@ -8,7 +8,6 @@ export const logKernel: Kernel = {
   code: 5,
   arity: 3,
   paced: false,
-  create: () => ({ a: 0, b: 0, c: 0, entries: [] }),
   refresh(state, now, { x }) {
     if (state.b > now) {
       const ahead = state.b - now

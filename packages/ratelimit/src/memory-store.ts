@@ -22,7 +22,8 @@ export interface MemoryStoreOptions {
  */
 export class MemoryStore {
   readonly #options: MemoryStoreOptions
-  readonly #tables = new Map<string, Map<string, Entry>>()
+  // By the place of the policy.
+  readonly #tables: Map<string, Entry>[] = []
 
   constructor(options: MemoryStoreOptions) {
     this.#options = options
@@ -76,9 +77,12 @@ export class MemoryStore {
   }
 
   #entry(slot: Slot, subject: string, now: number): Entry {
-    const entry = this.#tables.get(slot.suffix)?.get(subject)
-    if (!entry || entry.dies <= now) return fresh(slot)
-    if (entry.override && entry.overrideEnds <= now) entry.override = undefined
+    const entry = this.#tables[slot.place]?.get(subject)
+    if (!entry) return { a: 0, b: 0, c: 0, blocked: 0, override: undefined, overrideEnds: 0, dies: 0 }
+    if (entry.dies <= now) {
+      clear(entry)
+      entry.override = undefined
+    } else if (entry.override && entry.overrideEnds <= now) entry.override = undefined
     return entry
   }
 
@@ -115,7 +119,7 @@ export class MemoryStore {
         kernel.refresh(entry, now, slot.own ?? slot.parameters, windowsOf(slot, now))
         break
       case MODE.reset:
-        Object.assign(entry, kernel.create(), { blocked: 0 })
+        clear(entry)
         kernel.refresh(entry, now, limit, windowsOf(slot, now))
         break
     }
@@ -125,15 +129,14 @@ export class MemoryStore {
   #keep(slot: Slot, subject: string, entry: Entry, now: number): void {
     const { kernel, calendar } = slot.policy[INTERNALS]
     const limit = entry.override ?? slot.parameters
-    const full = now + kernel.timeToFull(entry, now, limit, calendar ? windowsOf(slot, now) : [])
     const kept = entry.dies > 0
-    entry.dies = Math.max(full, entry.blocked, entry.override ? entry.overrideEnds : 0)
+    let dies = now + kernel.timeToFull(entry, now, limit, calendar ? windowsOf(slot, now) : NONE)
+    if (entry.blocked > dies) dies = entry.blocked
+    if (entry.override && entry.overrideEnds > dies) dies = entry.overrideEnds
+    entry.dies = dies
     if (kept) return
-    let table = this.#tables.get(slot.suffix)
-    if (!table) {
-      table = new Map()
-      this.#tables.set(slot.suffix, table)
-    }
+    this.#tables[slot.place] ??= new Map()
+    const table = this.#tables[slot.place] as Map<string, Entry>
     table.set(subject, entry)
     if (table.size > this.#options.max) evict(table, now)
   }
@@ -141,20 +144,22 @@ export class MemoryStore {
   /** Subjects held for all policies. */
   get size(): number {
     let size = 0
-    for (const table of this.#tables.values()) size += table.size
+    for (const table of this.#tables) size += table?.size ?? 0
     return size
   }
 
   clear(): void {
-    this.#tables.clear()
+    this.#tables.length = 0
   }
 }
 
-function fresh(slot: Slot): Entry {
-  const { a, b, c, entries } = slot.policy[INTERNALS].kernel.create()
-  const entry: Entry = { a, b, c, blocked: 0, override: undefined, overrideEnds: 0, dies: 0 }
-  if (entries) entry.entries = entries
-  return entry
+// As if nothing had been used; a limit of its own stays.
+function clear(entry: Entry): void {
+  entry.a = 0
+  entry.b = 0
+  entry.c = 0
+  entry.blocked = 0
+  if (entry.entries) entry.entries = []
 }
 
 function arrive(entry: Entry, slot: Slot, now: number): number {

@@ -19,6 +19,8 @@ export type Mode = (typeof MODE)[keyof typeof MODE]
 export interface Slot {
   readonly name: string
   readonly policy: Policy
+  /** The policy's number among those of its limiter. */
+  readonly place: number
   /** Milli-units. */
   readonly cost: number
   readonly parameters: Parameters

@@ -2,7 +2,7 @@ import type { Duration } from '@cays/core/duration'
 import { OptionReader } from '@cays/core/options'
 import { LimitConfigError } from './errors.ts'
 import { type FailureMode, INTERNALS, type Policy } from './policy.ts'
-import type { RedisClient } from './redis-client.ts'
+import { isRedisClient, type RedisClient } from './redis-client.ts'
 
 /** The policies, where they count, and what happens when that place is away. */
 export interface RateLimiterOptions<Name extends string = string> {
@@ -94,7 +94,7 @@ export function readOptions(options: RateLimiterOptions): ResolvedOptions {
     'name',
   ])
   const { redis } = options
-  if (redis !== undefined && typeof redis?.evalsha !== 'function') {
+  if (redis !== undefined && !isRedisClient(redis)) {
     reader.fail('redis must be an ioredis client: new Redis(url) or new Cluster(nodes)')
   }
   const denyCache = options.denyCache === undefined ? {} : options.denyCache

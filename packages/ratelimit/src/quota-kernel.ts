@@ -12,7 +12,6 @@ export const quotaKernel: Kernel = {
   code: 3,
   arity: 2,
   paced: true,
-  create: () => ({ a: 0, b: 0, c: 0 }),
   refresh(state, _now, { cap }, windows) {
     const start = windows[CURRENT] ?? 0
     if (state.b < start) {

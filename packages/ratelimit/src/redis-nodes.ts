@@ -1,5 +1,5 @@
 import { raceDeadline } from '@cays/core/abort'
-import { type RedisScript, redisScript } from '@cays/core/redis-script'
+import { type RedisScript, redisScript, type ScriptClient } from '@cays/core/redis-script'
 import { connected, type RedisClient } from './redis-client.ts'
 
 // One sorted set of node ids by the time they were last seen. ARGV: id, milliseconds a node counts as live;
@@ -21,7 +21,7 @@ return { redis.call('ZCARD', KEYS[1]), new }
 export const nodesScript: RedisScript = redisScript(LUA)
 
 export interface NodesOptions {
-  readonly client: RedisClient
+  readonly client: ScriptClient & Pick<RedisClient, 'status'>
   readonly key: string
   readonly id: string
   /** Milliseconds between heartbeats; a node counts as live for three of them. */
@@ -88,7 +88,9 @@ export class Nodes {
   async #beat(): Promise<void> {
     try {
       const sent = performance.now()
-      const [count, isNew] = (await this.#send(this.#options.interval * 3)) as [number, number]
+      // Strings from a client that is set to `stringNumbers`.
+      const answer = (await this.#send(this.#options.interval * 3)) as (number | string)[]
+      const [count = 1, isNew] = answer.map(Number)
       // New again after a pause longer than its life, or because Redis lost its data.
       if (isNew === 1) this.#member = performance.now()
       this.#sent = sent

@@ -1,13 +1,11 @@
-import { messageOf } from '@cays/core/error'
-import type { RedisScript } from '@cays/core/redis-script'
+import type { RedisScript, ScriptClient } from '@cays/core/redis-script'
 import { Breaker } from './breaker.ts'
 import { type LimitError, LimitUnavailableError } from './errors.ts'
-import type { State } from './kernel.ts'
-import { MODE, type Outcome, type Shape, type Slot, type SlotOutcome } from './operation.ts'
-import { INTERNALS } from './policy.ts'
-import { connected, type RedisClient } from './redis-client.ts'
+import type { Outcome, Shape } from './operation.ts'
+import { bytesClient, connected, failureOf, type RedisClient } from './redis-client.ts'
 import { decideScript } from './redis-decide.ts'
-import { hashOf } from './subject.ts'
+import { Reply } from './redis-reply.ts'
+import { hashOf, keyForm } from './subject.ts'
 
 export interface RedisStoreOptions {
   readonly client: RedisClient
@@ -20,31 +18,56 @@ export interface RedisStoreOptions {
   readonly script?: RedisScript
 }
 
-/** Who asked: exactly one of the two is called, once. */
-export interface Receiver {
+/** An operation on one subject, and who asked: exactly one of `settle` and `fail` is called, once. */
+export interface Asked {
+  readonly shape: Shape
+  /** In the form that `subjectForm` gives it. */
+  readonly subject: string
   settle(outcome: Outcome): void
   fail(error: LimitError): void
-}
-
-class Pending {
-  readonly shape: Shape
-  readonly subject: string
-  readonly partition: number
-  readonly receiver: Receiver
-  stale = false
-
-  constructor(shape: Shape, subject: string, partition: number, receiver: Receiver) {
-    this.shape = shape
-    this.subject = subject
-    this.partition = partition
-    this.receiver = receiver
-  }
 }
 
 // A call blocks Redis while it runs: these keep it below about a millisecond.
 const MAX_OPERATIONS = 256
 const MAX_KEYS = 2_048
 const MAX_SHAPES = 64
+
+/** Operations that travel in one call, in the order they were made. */
+class Batch {
+  readonly group: number
+  readonly asked: Asked[] = []
+  readonly keys: string[] = []
+  readonly #shapes: Shape[] = []
+  #order = ''
+
+  constructor(group: number) {
+    this.group = group
+  }
+
+  /** False when it is full. */
+  add(asked: Asked, prefix: string): boolean {
+    const { shape } = asked
+    let index = this.#shapes.indexOf(shape)
+    if (
+      this.asked.length === MAX_OPERATIONS ||
+      this.keys.length + shape.slots.length > MAX_KEYS ||
+      (index === -1 && this.#shapes.length === MAX_SHAPES)
+    ) {
+      return false
+    }
+    if (index === -1) index = this.#shapes.push(shape) - 1
+    this.asked.push(asked)
+    this.#order += String.fromCharCode(48 + index)
+    const start = prefix + keyForm(asked.subject)
+    for (const { suffix } of shape.slots) this.keys.push(start + suffix)
+    return true
+  }
+
+  /** The script's arguments, for a server whose clock shows about that time. */
+  arguments(now: number): readonly string[] {
+    return [`[${this.#shapes.map((shape) => shape.encode(now)).join(',')}]`, this.#order]
+  }
+}
 
 /**
  * Sends the operations of one event-loop turn together: one script call on a single server, one per
@@ -55,12 +78,12 @@ const MAX_SHAPES = 64
 export class RedisStore {
   readonly #options: RedisStoreOptions
   readonly #script: RedisScript
+  readonly #client: ScriptClient
   readonly #breakers = new Map<number, Breaker>()
   readonly #flushLater = () => this.#flush()
   // What keys of each partition begin with.
-  readonly #prefixes: string[] = []
-  #queue: Pending[] = []
-  #scheduled = false
+  readonly #prefixes: readonly string[]
+  #queue: Asked[] = []
   #inFlight = 0
   #idle: (() => void) | undefined
   #closed = false
@@ -72,19 +95,17 @@ export class RedisStore {
   constructor(options: RedisStoreOptions) {
     this.#options = options
     this.#script = options.script ?? decideScript
+    this.#client = bytesClient(options.client)
+    this.#prefixes = Array.from({ length: options.partitions }, (_, n) => `${options.prefix}:{${n}}:`)
   }
 
   run(shape: Shape, subject: string): Promise<Outcome> {
-    return new Promise((settle, fail) => this.submit(shape, subject, { settle, fail }))
+    return new Promise((settle, fail) => this.submit({ shape, subject, settle, fail }))
   }
 
   /** The same as `run` without a promise, for the path where each counts. */
-  submit(shape: Shape, subject: string, receiver: Receiver): void {
-    const partition = hashOf(subject) % this.#options.partitions
-    this.#queue.push(new Pending(shape, subject, partition, receiver))
-    if (this.#scheduled) return
-    this.#scheduled = true
-    setImmediate(this.#flushLater)
+  submit(asked: Asked): void {
+    if (this.#queue.push(asked) === 1) setImmediate(this.#flushLater)
   }
 
   /** Why the store cannot be asked right now; undefined when it can. */
@@ -93,7 +114,7 @@ export class RedisStore {
       return new LimitUnavailableError('LIMIT_ERR_UNAVAILABLE', 'the connection to Redis is down')
     }
     if (this.#breakers.size === 0) return undefined
-    const group = this.#groupOf(hashOf(subject) % this.#options.partitions)
+    const group = this.#options.client.isCluster ? this.#partitionOf(subject) : 0
     if (!this.#breakers.get(group)?.open) return undefined
     return new LimitUnavailableError('LIMIT_ERR_UNAVAILABLE', 'Redis failed repeatedly and is being probed')
   }
@@ -118,102 +139,64 @@ export class RedisStore {
     for (const breaker of this.#breakers.values()) breaker.end()
   }
 
-  #groupOf(partition: number): number {
-    return this.#options.client.isCluster ? partition : 0
+  #partitionOf(subject: string): number {
+    return hashOf(subject) % this.#options.partitions
   }
 
   #flush(): void {
-    this.#scheduled = false
     const queue = this.#queue
     if (queue.length === 0) return
     this.#queue = []
-    if (!this.#options.client.isCluster) {
-      this.#sendInChunks(queue, 0)
-      return
+    const { isCluster } = this.#options.client
+    const batches = new Map<number, Batch>()
+    let batch: Batch | undefined
+    for (const asked of queue) {
+      const partition = this.#partitionOf(asked.subject)
+      const group = isCluster ? partition : 0
+      const prefix = this.#prefixes[partition] as string
+      if (batch?.group !== group) batch = batches.get(group)
+      if (batch?.add(asked, prefix)) continue
+      if (batch) void this.#send(batch)
+      batch = new Batch(group)
+      batch.add(asked, prefix)
+      batches.set(group, batch)
     }
-    const groups = new Map<number, Pending[]>()
-    for (const pending of queue) {
-      const group = groups.get(pending.partition)
-      if (group) group.push(pending)
-      else groups.set(pending.partition, [pending])
-    }
-    for (const [partition, group] of groups) this.#sendInChunks(group, partition)
+    for (const rest of batches.values()) void this.#send(rest)
   }
 
-  #sendInChunks(queue: readonly Pending[], group: number): void {
-    let chunk: Pending[] = []
-    let shapes = new Map<Shape, number>()
-    let keys: string[] = []
-    let order = ''
-    let index: number | undefined
-    let previous: Shape | undefined
-    const now = Date.now() * 1_000 + this.#clockOffset
-    const send = () => {
-      if (chunk.length > 0) void this.#send(chunk, keys, shapes, order, now, group)
-    }
-    for (const pending of queue) {
-      const { shape, subject, partition } = pending
-      if (shape !== previous) index = shapes.get(shape)
-      previous = shape
-      if (
-        chunk.length === MAX_OPERATIONS ||
-        keys.length + shape.slots.length > MAX_KEYS ||
-        (index === undefined && shapes.size === MAX_SHAPES)
-      ) {
-        send()
-        chunk = []
-        shapes = new Map()
-        keys = []
-        order = ''
-        index = undefined
-      }
-      if (index === undefined) {
-        index = shapes.size
-        shapes.set(shape, index)
-      }
-      chunk.push(pending)
-      order += String.fromCharCode(48 + index)
-      const start = this.#prefixOf(partition) + subject
-      for (const slot of shape.slots) keys.push(start + slot.suffix)
-    }
-    send()
-  }
-
-  #prefixOf(partition: number): string {
-    let prefix = this.#prefixes[partition]
-    if (prefix === undefined) {
-      prefix = `${this.#options.prefix}:{${partition}}:`
-      this.#prefixes[partition] = prefix
-    }
-    return prefix
-  }
-
-  async #send(
-    chunk: readonly Pending[],
-    keys: readonly string[],
-    shapes: ReadonlyMap<Shape, number>,
-    order: string,
-    now: number,
-    group: number,
-  ): Promise<void> {
+  async #send(batch: Batch, again = false): Promise<void> {
     this.#inFlight++
     this.calls++
     const asked = performance.now() * 1_000
     try {
-      let json = ''
-      for (const shape of shapes.keys()) json += `${json === '' ? '[' : ','}${shape.encode(now)}`
-      const reply = await this.#timed(this.#script.run(this.#options.client, keys, [`${json}]`, order]))
-      this.#breakers.get(group)?.succeeded()
-      this.#deliver(chunk, reply as number[], asked)
+      const args = batch.arguments(Date.now() * 1_000 + this.#clockOffset)
+      const answer = this.#script.run(this.#client, batch.keys, args)
+      const reply = new Reply((await this.#timed(answer)) as Uint8Array)
+      this.#breakers.get(batch.group)?.succeeded()
+      if (reply.done) {
+        for (const one of batch.asked) one.settle(reply.outcome(one.shape, asked))
+      } else if (again) {
+        const jumps = 'the clock of Redis jumps while it is asked'
+        this.#fail(batch, new LimitUnavailableError('LIMIT_ERR_UNAVAILABLE', jumps))
+      } else {
+        // The clocks are further apart than the calendar boundaries sent. Nothing was done: the batch is sent
+        // again, ahead of what is queued, with those around the server's time.
+        this.#clockOffset = reply.now - Date.now() * 1_000
+        void this.#send(batch, true)
+      }
     } catch (error) {
       const failure = failureOf(error)
-      this.#breakerOf(group, keys[0] ?? '').failed()
+      this.#breakerOf(batch).failed()
       this.#options.onFailure(failure)
-      for (const pending of chunk) pending.receiver.fail(failure)
+      this.#fail(batch, failure)
     } finally {
       this.#inFlight--
       if (this.#inFlight === 0) this.#idle?.()
     }
+  }
+
+  #fail(batch: Batch, error: LimitError): void {
+    for (const asked of batch.asked) asked.fail(error)
   }
 
   #timed<T>(work: Promise<T>): Promise<T> {
@@ -225,118 +208,17 @@ export class RedisStore {
     })
   }
 
-  #deliver(chunk: readonly Pending[], reply: readonly number[], asked: number): void {
-    const reader = new ReplyReader(reply)
-    const now = reader.next()
-    if (reply.length === 1) {
-      this.#again(chunk, now)
-      return
-    }
-    for (const pending of chunk) pending.receiver.settle(reader.outcome(pending.shape, now, asked))
-  }
-
-  // The clocks are further apart than the calendar boundaries sent. Nothing was done: the whole chunk is sent
-  // again, before everything else, with those around the server's time.
-  #again(chunk: readonly Pending[], now: number): void {
-    this.#clockOffset = now - Date.now() * 1_000
-    const fresh = chunk.filter((pending) => !pending.stale)
-    for (const pending of chunk) {
-      if (pending.stale) {
-        pending.receiver.fail(
-          new LimitUnavailableError('LIMIT_ERR_UNAVAILABLE', 'the clock of Redis jumps while it is asked'),
-        )
-      }
-      pending.stale = true
-    }
-    this.#queue = [...fresh, ...this.#queue]
-    this.#flush()
-  }
-
-  #breakerOf(group: number, key: string): Breaker {
+  #breakerOf({ group, keys }: Batch): Breaker {
     let breaker = this.#breakers.get(group)
     if (!breaker) {
+      // No operation, but a key of the group, so that a cluster asks the node concerned.
+      const some = keys.slice(0, 1)
       breaker = new Breaker({
         threshold: 3,
-        // No operation, but a key of the group, so that a cluster asks the node concerned.
-        probe: async () => await this.#timed(this.#script.run(this.#options.client, [key], ['[]', ''])),
+        probe: () => this.#timed(this.#script.run(this.#client, some, ['[]', ''])),
       })
       this.#breakers.set(group, breaker)
     }
     return breaker
   }
-}
-
-class ReplyReader {
-  readonly #reply: readonly number[]
-  #at = 0
-
-  constructor(reply: readonly number[]) {
-    this.#reply = reply
-  }
-
-  next(): number {
-    return this.#reply[this.#at++] as number
-  }
-
-  outcome(shape: Shape, now: number, asked: number): Outcome {
-    // The numbers of a state are never negative, a status always is.
-    const ordinary = (this.#reply[this.#at] as number) >= 0
-    const status = ordinary ? -2 : this.next()
-    const slots: SlotOutcome[] = []
-    for (let index = 0; index < shape.slots.length; index++) {
-      const slot = shape.slots[index] as Slot
-      slots.push(ordinary ? this.#ordinary(slot, now) : this.#special(shape, slot, now))
-    }
-    const wait = status < -2 ? -2 - status : 0
-    return { now, granted: status <= -2, wait, slots, asked }
-  }
-
-  #ordinary(slot: Slot, now: number): SlotOutcome {
-    const { code, arity } = slot.policy[INTERNALS].kernel
-    const a = this.next()
-    const b = arity > 1 ? this.next() : now
-    const c = arity > 2 && code !== 5 ? this.next() : 0
-    return { fits: true, wait: 0, blocked: 0, parameters: slot.parameters, a, b, c }
-  }
-
-  #special(shape: Shape, slot: Slot, now: number): SlotOutcome {
-    const { kernel, calendar } = slot.policy[INTERNALS]
-    const flags = this.next()
-    const a = this.next()
-    const b = kernel.arity > 1 ? this.next() : now
-    const c = kernel.arity > 2 ? this.next() : 0
-    const paced = shape.mode === MODE.check && shape.argument > 0
-    // The state is the one after the charge: only the script knows what a paced grant had to wait for.
-    const told = kernel.code === 5 ? c : paced ? this.next() : undefined
-    let blocked = 0
-    let parameters = slot.parameters
-    if (flags > 1) {
-      blocked = this.next()
-      const own = { cap: this.next(), x: this.next(), y: this.next(), z: this.next() }
-      if ((flags & 4) !== 0) parameters = own
-    }
-    const fits = (flags & 1) !== 0
-    let wait = 0
-    if (!fits) {
-      const state: State = { a, b, c }
-      if (told !== undefined) wait = told < 0 ? Number.POSITIVE_INFINITY : told
-      else wait = kernel.wait(state, now, slot.cost, parameters, calendar ? calendar.windows(now) : [])
-    }
-    return { fits, wait, blocked, parameters, a, b, c }
-  }
-}
-
-const DENIED = /NOPERM|ACL failure|can't run this command|unknown command/i
-
-function failureOf(error: unknown): LimitError {
-  if (error instanceof LimitUnavailableError) return error
-  const message = messageOf(error)
-  if (DENIED.test(message)) {
-    return new LimitUnavailableError(
-      'LIMIT_ERR_SCRIPTING_DENIED',
-      'the Redis user may not run scripts or a command in them: allow the commands listed in the README',
-      { cause: error },
-    )
-  }
-  return new LimitUnavailableError('LIMIT_ERR_UNAVAILABLE', 'Redis could not decide', { cause: error })
 }

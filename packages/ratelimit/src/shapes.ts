@@ -61,7 +61,7 @@ export class Shapes {
     const policy = this.#policy(name)
     const { resize, parameters } = policy[INTERNALS]
     const own = size === undefined ? undefined : resize(size)
-    return new Shape(MODE.resize, [{ ...slotOf(name, policy, 0, parameters), own }], life)
+    return new Shape(MODE.resize, [{ ...this.#slot(name, policy, 0, parameters), own }], life)
   }
 
   /** The part of a charge that differs from what was charged at first: more is charged, less given back. */
@@ -108,10 +108,16 @@ export class Shapes {
       const chosen =
         size !== undefined ? resize(size) : ((plan === undefined ? undefined : planned(plan)) ?? parameters)
       const units = typeof cost === 'number' ? cost : (cost[name] ?? 1)
-      return slotOf(name, policy, milliOf(name, units), chosen)
+      return this.#slot(name, policy, milliOf(name, units), chosen)
     })
     if (new Set(policies).size !== policies.length) throw badArgument('a policy is named twice')
     return new Shape(mode, slots, argument)
+  }
+
+  #slot(name: string, policy: Policy, cost: number, parameters: Parameters): Slot {
+    const place = this.#names.indexOf(name)
+    const suffix = `:${name}:${policy[INTERNALS].storage}`
+    return { name, policy, place, cost, parameters, suffix, mark: undefined }
   }
 
   #policy(name: string): Policy {
@@ -128,10 +134,6 @@ function isPlain(charge: Charge): boolean {
     charge.plan === undefined &&
     charge.limits === undefined
   )
-}
-
-function slotOf(name: string, policy: Policy, cost: number, parameters: Parameters): Slot {
-  return { name, policy, cost, parameters, suffix: `:${name}:${policy[INTERNALS].storage}`, mark: undefined }
 }
 
 function milliOf(name: string, units: number): number {

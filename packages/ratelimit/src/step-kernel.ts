@@ -8,7 +8,6 @@ export const stepKernel: Kernel = {
   code: 2,
   arity: 2,
   paced: true,
-  create: () => ({ a: 0, b: 0, c: 0 }),
   refresh(state, now, { x, y }) {
     if (state.b > now) state.b = now
     const steps = Math.floor((now - state.b) / y)

@@ -2,10 +2,11 @@ import { createHash } from 'node:crypto'
 import { LimitConfigError } from './errors.ts'
 
 const LONGEST = 128
+const HASH = 35
 
 /**
- * The form of a subject used in storage keys: short printable ASCII as it is, anything else (long, binary,
- * other scripts) as '#' and a digest of its UTF-16 text. Two different subjects never share a form.
+ * What stands for a subject in this process: itself, or '#' and a digest if it is long, so that what is
+ * kept of it is bounded. Two different subjects never share a form.
  */
 export function subjectForm(subject: string): string {
   if (typeof subject !== 'string' || subject.length === 0) {
@@ -14,18 +15,21 @@ export function subjectForm(subject: string): string {
       'the subject of a limit must be a string that is not empty: check the function that makes the key',
     )
   }
-  if (isPlain(subject)) return subject
-  return `#${createHash('sha256').update(Buffer.from(subject, 'utf16le')).digest('base64url')}`
+  return subject.length > LONGEST || subject.charCodeAt(0) === HASH ? digestOf(subject) : subject
 }
 
-// A loop over so few characters takes a third of what a pattern does, and every decision comes through here.
-function isPlain(subject: string): boolean {
-  if (subject.length > LONGEST || subject.charCodeAt(0) === 35) return false
-  for (let index = 0; index < subject.length; index++) {
-    const code = subject.charCodeAt(index)
-    if (code < 33 || code > 126) return false
+/** What stands for a subject in keys: its form if that is printable ASCII, otherwise '#' and a digest. */
+export function keyForm(form: string): string {
+  for (let index = 0; index < form.length; index++) {
+    const code = form.charCodeAt(index)
+    if (code < 33 || code > 126) return digestOf(form)
   }
-  return true
+  return form
+}
+
+// Of the UTF-16 text: a lone surrogate has no UTF-8.
+function digestOf(subject: string): string {
+  return `#${createHash('sha256').update(Buffer.from(subject, 'utf16le')).digest('base64url')}`
 }
 
 /** FNV-1a, for spreading subjects over partitions. */

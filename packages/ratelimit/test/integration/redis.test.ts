@@ -2,6 +2,7 @@ import { type StandaloneRedis, startRedis } from '@cays/testkit'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
+  concurrency,
   createRateLimiter,
   fixedWindow,
   gcra,
@@ -175,6 +176,38 @@ describe('a limiter with Redis', () => {
     expect(await limiter.check('user:1', { cost: 2 })).toMatchObject({ allowed: false, source: 'cache' })
     expect(await limiter.check('user:1', { cost: 1 })).toMatchObject({ allowed: true, source: 'redis' })
   })
+
+  it.each([{ stringNumbers: true }, { keyPrefix: 'app:' }, { enableAutoPipelining: true }])(
+    'works on a client set to %o',
+    async (settings) => {
+      const client = new Redis(server.url, settings)
+      try {
+        const options = { ...fresh(), redis: client, heartbeat: 50 }
+        const policies = { a: gcra({ limit: 2, per: '1h' }), b: slidingLog({ limit: 9, per: '1h' }) }
+        await using limiter = createRateLimiter({ ...options, policies })
+        const decisions = await limiter.checkMany([{ subject: 'a' }, { subject: 'a' }, { subject: 'a' }])
+        expect(decisions.map(({ allowed, source }) => [allowed, source])).toEqual([
+          [true, 'redis'],
+          [true, 'redis'],
+          [false, 'redis'],
+        ])
+        expect((await limiter.peek('a')).policies.b?.remaining).toBe(7)
+        await using other = createRateLimiter({ ...options, policies })
+        await other.check('b')
+        await expect.poll(() => limiter.health().nodes).toBe(2)
+        await using slots = concurrency({
+          redis: client,
+          prefix: `${options.prefix}s`,
+          timeout: '30s',
+          limit: 1,
+        })
+        await using first = await slots.enter('a')
+        expect([first.allowed, (await slots.enter('a')).allowed]).toEqual([true, false])
+      } finally {
+        client.disconnect()
+      }
+    },
+  )
 
   it('survives SCRIPT FLUSH', async () => {
     await using limiter = createRateLimiter({ ...fresh(), policies: { api: gcra({ limit: 10, per: '1h' }) } })

@@ -156,14 +156,14 @@ export async function playScenario(store: StoreUnderTest, seed: number, turns: n
       } else if (dice < 0.86 && granted.length > 0) {
         const [charged] = granted.splice(integer(granted.length), 1)
         if (!charged) continue
-        const slots = charged.shape.slots.flatMap((slot, place) => {
-          const mark = charged.marks[place]
-          return mark && slot.cost > 0 ? [{ ...slot, cost: 1 + integer(slot.cost), mark, place }] : []
+        const slots = charged.shape.slots.flatMap((slot, index) => {
+          const mark = charged.marks[index]
+          return mark && slot.cost > 0 ? [{ ...slot, cost: 1 + integer(slot.cost), mark, index }] : []
         })
         if (slots.length === 0) continue
         reference.refund(charged.subject, at, {
-          policies: slots.map(({ name, cost: back, place }) => {
-            const mark = charged.models[place]
+          policies: slots.map(({ name, cost: back, index }) => {
+            const mark = charged.models[index]
             return { name, cost: back, size: sizeOf(name), ...(mark ? { mark } : {}) }
           }),
         })

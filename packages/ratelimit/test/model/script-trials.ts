@@ -207,7 +207,7 @@ export const SCRIPT_TRIALS: readonly Trial[] = [
     seeded: false,
     promise: 'takes the short way for what most calls are, and answers the same there',
     async run(ground, script) {
-      const head = 'local function decide(mode, argument, policies)\n'
+      const head = 'return function(mode, argument, policies)\n'
       ok(script.lua.includes(head))
       const counted = redisScript(clocked(script).lua.replace(head, `${head}call('SET', 'clock:long', 1)\n`))
       const { ask } = asking({ ...ground, user: ground.operator }, counted, {

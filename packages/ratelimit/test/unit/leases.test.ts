@@ -3,7 +3,7 @@ import { createRateLimiter, fixedWindow, gcra, quota, slidingLog, tokenBucket } 
 import { Leases } from '../../src/leases.ts'
 import { MemoryStore } from '../../src/memory-store.ts'
 import { MODE, type Outcome, type Shape } from '../../src/operation.ts'
-import type { Receiver } from '../../src/redis-store.ts'
+import type { Asked } from '../../src/redis-store.ts'
 import { Shapes } from '../../src/shapes.ts'
 import { LeaseModel } from '../model/lease-model.ts'
 import { seeded } from '../model/scenario.ts'
@@ -49,20 +49,20 @@ class Server {
     let arrival = 0
     let answer = 0
     return {
-      submit: (shape: Shape, subject: string, receiver: Receiver) => {
+      submit: ({ shape, subject, settle, fail }: Asked) => {
         const asked = performance.now()
         arrival = Math.max(arrival, asked + this.#random() * 20)
         const fate = this.lossy ? this.#random() : 1
         setTimeout(() => {
           if (fate < 0.02) {
-            receiver.fail(new Error('never arrived') as never)
+            fail(new Error('never arrived') as never)
             return
           }
           const outcome = { ...this.store.run(shape, subject), asked: asked * 1_000 }
           answer = Math.max(answer, performance.now() + this.#random() * 20)
           setTimeout(() => {
-            if (fate < 0.04) receiver.fail(new Error('no answer') as never)
-            else receiver.settle(outcome)
+            if (fate < 0.04) fail(new Error('no answer') as never)
+            else settle(outcome)
           }, answer - performance.now())
         }, arrival - asked)
       },
@@ -95,7 +95,7 @@ class Node {
     const settle = (outcome: Outcome) => {
       if (outcome.granted && this.alive) admit(outcome, false)
     }
-    this.#connection.submit(shape, subject, { settle, fail: () => {} })
+    this.#connection.submit({ shape, subject, settle, fail: () => {} })
     this.leases.want(subject, shape)
   }
 }
@@ -158,9 +158,9 @@ describe('leases', () => {
       share: () => 1,
       onReturn: () => {},
       store: {
-        submit(shape, subject, receiver) {
+        submit({ shape, subject, settle }) {
           sent.push(shape)
-          receiver.settle({ ...store.run(shape, subject), asked: performance.now() * 1_000 })
+          settle({ ...store.run(shape, subject), asked: performance.now() * 1_000 })
         },
       },
     })

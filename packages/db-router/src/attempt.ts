@@ -96,10 +96,13 @@ export class Attempt implements Waiter {
   /** Asks for the position and sends the statement right behind: both answers come in one round trip. */
   #probe(connection: Connection): void {
     const proof: { seen: Position | undefined } = { seen: undefined }
+    const sentAt = performance.now()
     this.#proof = proof
     if (!this.#submission.shares) pipelining(connection, true)
     connection.client.query<{ lsn: string | null }>(REPLAY_QUERY, (error, result) => {
-      if (!error) proof.seen = this.#server.replayed(result.rows[0]?.lsn)
+      if (error) return
+      proof.seen = this.#server.replayed(result.rows[0]?.lsn)
+      if (proof.seen) this.#server.heard(proof.seen, sentAt)
     })
     this.#send(connection)
   }

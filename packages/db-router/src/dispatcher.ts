@@ -1,12 +1,13 @@
 import type { QueryResult } from 'pg'
 import type { Statement } from './classify.ts'
 import type { Connection } from './connection-pool.ts'
-import { Execution } from './execution.ts'
+import { Execution, type Pair } from './execution.ts'
 import { Failure } from './failure.ts'
 import type { FunctionCatalog } from './function-catalog.ts'
+import { type HedgedRead, type Hedging, isSuperseded, type Superseded } from './hedged-read.ts'
 import type { Settings } from './options.ts'
 import type { Paces } from './pace.ts'
-import type { Placement, ReadDemand } from './placement.ts'
+import type { Place, Placement, ReadDemand } from './placement.ts'
 import type { Request } from './request.ts'
 import type { Server } from './server.ts'
 import type { Session } from './session.ts'
@@ -51,10 +52,74 @@ export class Dispatcher {
 
   /** `done` is called when the statement is over, however it ends. */
   run(request: Request, session: Session, done?: () => void): Promise<QueryResult> {
-    const execution = new Execution(this.#parts, request, session, done)
+    if (request.hedge && this.#mayRunTwice(request))
+      return this.#hedged(request.hedge, request, session, done)
+    return this.#once(request, session, done)
+  }
+
+  #once(request: Request, session: Session, done?: () => void, pair?: Pair): Promise<QueryResult> {
+    const execution = new Execution(this.#parts, request, session, done, pair)
     if (QUERY_CHANNEL.active) return this.#traced(execution, request)
     execution.start()
     return execution.promise
+  }
+
+  /** It reads, goes to a replica, and there are others. */
+  #mayRunTwice({ text, route, consistency, idempotent }: Request): boolean {
+    const { topology, settings } = this.#parts
+    if (topology.servers.length < 3) return false
+    const safe = text !== undefined && this.isRead(this.statement(text))
+    const read =
+      route === 'replica' ||
+      (safe && route === 'auto' && consistency !== 'strong' && settings.routing !== 'observe')
+    return read && (idempotent ?? safe)
+  }
+
+  async #hedged(
+    hedging: Hedging,
+    request: Request,
+    session: Session,
+    done?: () => void,
+  ): Promise<QueryResult> {
+    const { placement } = this.#parts
+    const { text = '', consistency, maxStaleness, route } = request
+    const servers = new Set<Server>()
+    let running = 1
+    const left = () => {
+      if (--running === 0) done?.()
+    }
+    const start = (given: AbortSignal, place?: Place) => {
+      const signal = request.signal ? AbortSignal.any([request.signal, given]) : given
+      running++
+      return this.#once({ ...request, signal }, session, left, { servers, ...(place ? { place } : {}) })
+    }
+    const read: HedgedRead = {
+      text,
+      first: (signal) => start(signal),
+      second: async () => {
+        const { signal } = request
+        const asked = route === 'replica'
+        const place = await placement.another(
+          {
+            consistency,
+            maxStaleness,
+            session,
+            asked,
+            signal,
+            avoid: servers,
+            deadline: undefined,
+            certain: false,
+          },
+          performance.now(),
+        )
+        return place && ((given) => start(given, place))
+      },
+    }
+    try {
+      return await hedging.run(read)
+    } finally {
+      left()
+    }
   }
 
   async #traced(execution: Execution, request: Request): Promise<QueryResult> {
@@ -63,12 +128,13 @@ export class Dispatcher {
       attributes: { 'db.system.name': 'postgresql' } as Record<string, string | number | boolean>,
       outcome: 'ok',
     }
-    return await QUERY_CHANNEL.trace(operation, async () => {
+    const result = await QUERY_CHANNEL.trace<QueryResult | Superseded>(operation, async () => {
       try {
         execution.start()
         return await execution.promise
       } catch (error) {
         operation.outcome = (error as { outcome?: string } | null)?.outcome ?? 'error'
+        if (isSuperseded(error)) return error as Superseded
         throw error
       } finally {
         const { attributes } = operation
@@ -80,6 +146,8 @@ export class Dispatcher {
         if (server) Object.assign(attributes, addressOf(server), { 'cays.role': server.role })
       }
     })
+    if (result instanceof Error) throw result
+    return result
   }
 
   /** A connection to a server that is the primary now. */
@@ -94,9 +162,9 @@ export class Dispatcher {
   }
 
   /** A connection to a replica that shows what the session has seen; to the primary when there is none. */
-  async checkoutReplica(given: Omit<ReadDemand, 'avoid' | 'deadline'>): Promise<Checkout> {
+  async checkoutReplica(given: Omit<ReadDemand, 'avoid' | 'deadline' | 'certain'>): Promise<Checkout> {
     const avoid = new Set<Server>()
-    const demand: ReadDemand = { ...given, avoid, deadline: undefined }
+    const demand: ReadDemand = { ...given, avoid, deadline: undefined, certain: true }
     for (let attempts = 1; ; attempts++) {
       demand.signal?.throwIfAborted()
       const { server, verify, leave } = await this.#parts.placement.read(demand, performance.now())

@@ -14,6 +14,7 @@ import {
   READ_ONLY_TRANSACTION,
   withOutcome,
 } from './failure.ts'
+import { Superseded } from './hedged-read.ts'
 import type { Consistency } from './options.ts'
 import type { Pace, Paces } from './pace.ts'
 import type { Place, PlaceReason, ReadDemand } from './placement.ts'
@@ -22,6 +23,14 @@ import type { Request } from './request.ts'
 import type { Server } from './server.ts'
 import type { Session } from './session.ts'
 import { mayStartAgain } from './start-failure.ts'
+
+/** Two tries of one read on different servers at once. */
+export interface Pair {
+  /** Servers that either has tried. */
+  readonly servers: Set<Server>
+  /** Where the second goes, and nowhere else. */
+  readonly place?: Place
+}
 
 /**
  * One statement outside of transactions, from the call to its end: decides where it runs, and after a failure
@@ -49,6 +58,7 @@ export class Execution implements Submission, ReadDemand {
   pace: Pace | undefined
   avoid: Set<Server> | undefined
   deadline: number | undefined
+  certain = false
   /** Where the last try went, why, and how many there were. */
   server: Server | undefined
   reason: PlaceReason | '' = ''
@@ -67,10 +77,20 @@ export class Execution implements Submission, ReadDemand {
   /** What the server was when it was chosen; it may have changed since. */
   #onReplica = false
   #leave: (() => void) | undefined
+  /** It went where the session's position was only hoped to be. */
+  #hoped = false
+  readonly #pair: Pair | undefined
   #replanned = 0
 
   /** `done` is called when the statement is over, however it ends. */
-  constructor(parts: DispatcherParts, request: Request, session: Session, done: (() => void) | undefined) {
+  constructor(
+    parts: DispatcherParts,
+    request: Request,
+    session: Session,
+    done: (() => void) | undefined,
+    pair?: Pair,
+  ) {
+    this.#pair = pair
     this.#parts = parts
     this.#request = request
     this.#done = done
@@ -114,10 +134,14 @@ export class Execution implements Submission, ReadDemand {
   /** What became of one try. */
   ended(result: QueryResult | Failure): void {
     this.#leave?.()
+    const server = this.server as Server
+    if (this.#hoped) this.#found(result, server)
     if (result instanceof Failure) {
-      this.#failed(result, this.server as Server)
+      this.#failed(result, server)
       return
     }
+    // It has shown what the replica that the session read from before may not have.
+    if (this.#pair?.place && this.session.monotonic) this.session.replica = server
     if (!this.#onReplica) {
       if (this.#mayHaveWritten()) this.session.wrote()
       else if (this.session.monotonic) this.session.saw()
@@ -142,6 +166,11 @@ export class Execution implements Submission, ReadDemand {
       return
     }
     const { placement } = this.#parts
+    if (this.#pair?.place) {
+      if (this.attempts === 0) this.#try(this.#pair.place, now)
+      else this.#fail(new Superseded())
+      return
+    }
     const place = this.#read ? placement.read(this, now) : placement.write(this.signal, this.#whyPrimary())
     if (place instanceof Promise) {
       place.then(
@@ -161,6 +190,8 @@ export class Execution implements Submission, ReadDemand {
     this.reason = place.reason
     this.#leave = place.leave
     this.#onReplica = place.server.role === 'replica'
+    this.#hoped = place.hoped === true
+    this.#pair?.servers.add(place.server)
     this.attempts++
     new Attempt(place.server, this, place.verify, now).start()
   }
@@ -175,6 +206,11 @@ export class Execution implements Submission, ReadDemand {
     }
     switch (failure.kind) {
       case 'behind':
+        if (this.#hoped) {
+          this.certain = true
+          this.#next()
+          return
+        }
         // The sample that made it eligible belonged to an older connection; the next probe tells more.
         topology.suspect(server, false)
         this.#elsewhere(server)
@@ -237,6 +273,11 @@ export class Execution implements Submission, ReadDemand {
       }
     }
     this.#fail(withOutcome(error, outcomeOfRefusal(this.#statement), server.name))
+  }
+
+  #found(result: QueryResult | Failure, server: Server): void {
+    const behind = result instanceof Failure && result.kind === 'behind'
+    if (behind || !(result instanceof Failure)) server.hoped(!behind, performance.now())
   }
 
   #elsewhere(server: Server): void {

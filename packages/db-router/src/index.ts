@@ -12,6 +12,7 @@ export {
   UsageError,
 } from './errors.ts'
 export type { Middleware, MiddlewareOptions, MiddlewareRequest, MiddlewareResponse } from './express.ts'
+export type { HedgedRead, Hedging } from './hedged-read.ts'
 export type { ListenOptions, Subscription } from './listener.ts'
 export type {
   BookmarkOptions,

@@ -3,6 +3,7 @@ import { OptionReader } from '@cays/core/options'
 import type { PoolConfig } from 'pg'
 import type { Discovery } from './discovery.ts'
 import { UsageError } from './errors.ts'
+import type { Hedging } from './hedged-read.ts'
 import { serverUrls } from './server-url.ts'
 
 /** How fresh a read has to be. */
@@ -163,6 +164,10 @@ export interface RouterSettings {
    * them once. Not for PgBouncer in transaction mode. @default false
    */
   readonly prepare?: boolean
+  /**
+   * Sends reads whose server is late to another replica as well: `hedging()` of `@cays/db-router/hedge`. @default none
+   */
+  readonly hedge?: Hedging
   /** Label of this instance in telemetry. @default 'default' */
   readonly name?: string
 }
@@ -201,6 +206,7 @@ export interface Settings {
   readonly bookmark: { readonly secret: string; readonly ttl: number } | undefined
   readonly pipeline: { readonly depth: number; readonly slow: number } | undefined
   readonly prepare: boolean
+  readonly hedge: Hedging | undefined
 }
 
 export const CONSISTENCIES: readonly Consistency[] = ['strong', 'session', 'bounded', 'eventual']
@@ -231,6 +237,7 @@ export function resolveOptions(options: RouterOptions): Settings {
     'bookmark',
     'pipeline',
     'prepare',
+    'hedge',
     'name',
   ])
   const replicas = options.replicas ?? []
@@ -271,6 +278,7 @@ export function resolveOptions(options: RouterOptions): Settings {
     bookmark: readBookmark(read, options.bookmark, maxStaleness),
     pipeline: readPipeline(read, options.pipeline),
     prepare: read.boolean('prepare', options.prepare, false),
+    hedge: readHedge(read, options.hedge),
   }
 }
 
@@ -345,6 +353,14 @@ function readPipeline(read: OptionReader, given: boolean | PipelineOptions = fal
     depth: read.integer('pipeline.depth', pipeline.depth, 32, { min: 1, max: 1_000 }),
     slow: read.duration('pipeline.slow', pipeline.slow, 20, { min: 1 }),
   }
+}
+
+export function readHedge(read: OptionReader, hedge: Hedging | undefined): Hedging | undefined {
+  if (hedge === undefined) return undefined
+  if (typeof (hedge as Partial<Hedging> | null)?.run !== 'function') {
+    read.fail('hedge must be what hedging() of @cays/db-router/hedge gives')
+  }
+  return hedge
 }
 
 function readFunctions(read: OptionReader, functions: FunctionOptions = {}): Settings['functions'] {

@@ -1,6 +1,6 @@
 import { pickServer } from './balancer.ts'
 import { UnavailableError } from './errors.ts'
-import { type Position, sameLog } from './lsn.ts'
+import type { Position } from './lsn.ts'
 import type { Consistency, Settings } from './options.ts'
 import { PrimaryShare } from './primary-share.ts'
 import type { Server } from './server.ts'
@@ -16,6 +16,8 @@ export interface Place {
   readonly reason: PlaceReason
   /** To be called once the try is over. */
   readonly leave: (() => void) | undefined
+  /** Nothing says that the server is at `verify`; it may well be. */
+  readonly hoped?: boolean
 }
 
 export type PlaceReason =
@@ -27,6 +29,7 @@ export type PlaceReason =
   | 'behind'
   | 'no-replica'
   | 'observed'
+  | 'hedge'
 
 export interface ReadDemand {
   readonly consistency: Consistency
@@ -39,6 +42,8 @@ export interface ReadDemand {
   readonly avoid: ReadonlySet<Server> | undefined
   /** `performance.now()` until which it may wait for a replica; set by the first wait. */
   deadline: number | undefined
+  /** Only servers that are known to be far enough will do. */
+  readonly certain: boolean
 }
 
 /** Decides where reads go. */
@@ -77,6 +82,23 @@ export class Placement {
     }
     if (!floor) return this.#replica(candidates, demand, undefined, 'replica')
     return this.#caughtUp(candidates, floor, demand)
+  }
+
+  /** Another replica for a read under way, that can take it at once and show what the session has seen. */
+  async another(demand: ReadDemand, now: number): Promise<Place | undefined> {
+    const candidates = this.#candidates(demand, now).filter(({ inFlight, pool }) => inFlight < pool.max)
+    if (candidates.length === 0) return undefined
+    const place = (servers: readonly Server[], verify: Position | undefined): Place => {
+      return { server: this.#pick(servers), verify, reason: 'hedge', leave: undefined }
+    }
+    if (demand.consistency !== 'session') return place(candidates, undefined)
+    const position = await demand.session.floorElsewhere()
+    if (position === undefined) return place(candidates, undefined)
+    if (position === 'unknown') return undefined
+    const proven = candidates.filter((server) => server.reached(position))
+    if (proven.length > 0) return place(proven, position)
+    const comparable = candidates.filter((server) => server.follows(position))
+    return comparable.length > 0 ? place(comparable, position) : undefined
   }
 
   write(signal: AbortSignal | undefined, reason: PlaceReason = 'write'): Place | Promise<Place> {
@@ -137,12 +159,21 @@ export class Placement {
         ? this.#replica(candidates, demand, undefined, 'replica')
         : this.#withoutReplica('behind', demand)
     }
-    const usable = candidates.filter(
-      ({ sample }) => sample !== undefined && sameLog(sample.position, position),
-    )
+    const usable = candidates.filter((server) => server.follows(position))
     const proven = usable.filter((server) => server.reached(position))
     if (proven.length > 0) return this.#replica(proven, demand, position, 'caught-up')
-    return this.#wait(usable, position, demand)
+    const hopeful = demand.certain ? [] : this.#hopeful(usable, demand)
+    if (hopeful.length === 0) return this.#wait(usable, position, demand)
+    const place = this.#replica(hopeful, demand, position, 'caught-up')
+    return place instanceof Promise ? place : { ...place, hoped: true }
+  }
+
+  /** Those that most likely are far enough by now: the read itself finds out, in the same round trip. */
+  #hopeful(usable: readonly Server[], { session }: ReadDemand): readonly Server[] {
+    const now = performance.now()
+    const kept = session.replica
+    const asked = kept && usable.includes(kept) ? [kept] : usable
+    return asked.filter((server) => server.hopeful(now))
   }
 
   async #wait(usable: readonly Server[], position: Position, demand: ReadDemand): Promise<Place> {

@@ -3,7 +3,8 @@ import type { Duration } from '@cays/core/duration'
 import type { OptionReader } from '@cays/core/options'
 import type { QueryConfig } from 'pg'
 import { RolledBackError } from './errors.ts'
-import { CONSISTENCIES, type Consistency, type Route, type Settings } from './options.ts'
+import type { Hedging } from './hedged-read.ts'
+import { CONSISTENCIES, type Consistency, type Route, readHedge, type Settings } from './options.ts'
 
 /** What one call may say about its statement; `pg` ignores these fields. */
 export interface StatementOptions {
@@ -15,6 +16,8 @@ export interface StatementOptions {
   readonly maxStaleness?: Duration
   /** True: may be sent again when the answer was lost. False: never sent twice, even a read. */
   readonly idempotent?: boolean
+  /** Whether a read whose server is late is sent to another replica as well; false for never. @default the router's */
+  readonly hedge?: Hedging | false
   /** Aborting cancels the statement on the server. */
   readonly signal?: AbortSignal
   /** Cancels the statement on the server after this time. */
@@ -34,11 +37,12 @@ export interface Request {
   readonly consistency: Consistency
   readonly maxStaleness: number
   readonly idempotent: boolean | undefined
+  readonly hedge: Hedging | undefined
   readonly signal: AbortSignal | undefined
   readonly timeout: number | undefined
 }
 
-const OWN = new Set(['route', 'consistency', 'maxStaleness', 'idempotent', 'signal', 'timeout'])
+const OWN = new Set(['route', 'consistency', 'maxStaleness', 'idempotent', 'hedge', 'signal', 'timeout'])
 
 /** Reads what was passed to `query`, and refuses options that make no sense. */
 export function readRequest(
@@ -58,6 +62,7 @@ export function readRequest(
       consistency: settings.consistency,
       maxStaleness: settings.maxStaleness,
       idempotent: undefined,
+      hedge: settings.hedge,
       signal: undefined,
       timeout: undefined,
     }
@@ -76,6 +81,7 @@ export function readRequest(
     consistency: read.oneOf('consistency', options.consistency, settings.consistency, CONSISTENCIES),
     maxStaleness: read.duration('maxStaleness', options.maxStaleness, settings.maxStaleness),
     idempotent: options.idempotent,
+    hedge: options.hedge === false ? undefined : (readHedge(read, options.hedge) ?? settings.hedge),
     signal: options.signal,
     timeout:
       options.timeout === undefined ? undefined : read.duration('timeout', options.timeout, 0, { min: 1 }),

@@ -2,7 +2,7 @@ import { deadline, raceAbort } from '@cays/core/abort'
 import type { Attempt } from './attempt.ts'
 import { type Connection, ConnectionPool, type PoolReport, type Waiter } from './connection-pool.ts'
 import { Failure } from './failure.ts'
-import { type Position, parseLsn, reaches } from './lsn.ts'
+import { type Position, parseLsn, reaches, sameLog } from './lsn.ts'
 import type { ServerSettings, Settings } from './options.ts'
 
 /** What a server said it is. */
@@ -25,6 +25,9 @@ export const REPLAY_QUERY = 'select pg_last_wal_replay_lsn()::text as lsn'
 
 /** Time constant after which a measured response time counts for a third, in milliseconds. */
 const FORGET = 5_000
+
+/** How long a replica that was not as far as hoped is asked first, the first time and at most, in milliseconds. */
+const DOUBT = { first: 50, longest: 2_000 }
 
 /** Something on its way to this server that can be given up. */
 type Pending = Pick<Attempt, 'abandon'>
@@ -58,6 +61,8 @@ export class Server {
   latency = 0
   readonly #pending = new Set<Pending>()
   #measuredAt = 0
+  #doubt = 0
+  #doubtUntil = 0
   #coldAt = 0
   #warmAt = 0
 
@@ -137,6 +142,31 @@ export class Server {
   /** True when the newest sample had reached `position`. */
   reached(position: Position): boolean {
     return this.sample !== undefined && reaches(this.sample.position, position)
+  }
+
+  /** True when it may have come to `position`: positions of another timeline say nothing about it. */
+  follows(position: Position): boolean {
+    return (
+      this.sample?.lag === undefined && this.sample !== undefined && sameLog(this.sample.position, position)
+    )
+  }
+
+  /** True when a read may be sent with a question for the position ahead of it, rather than after the answer. */
+  hopeful(now: number): boolean {
+    return !this.pooled && now >= this.#doubtUntil
+  }
+
+  /** A read came too early or not; the more often the longer it is not tried again. */
+  hoped(rightly: boolean, now: number): void {
+    this.#doubt = rightly ? 0 : Math.min(this.#doubt * 2 || DOUBT.first, DOUBT.longest)
+    this.#doubtUntil = now + this.#doubt
+  }
+
+  /** A connection heard that position when asked at `sentAt`; it is one more sample. */
+  heard(position: Position, sentAt: number): void {
+    const { sample } = this
+    if (sample?.role !== 'replica' || sample.sentAt >= sentAt || !reaches(position, sample.position)) return
+    this.sample = { ...sample, position, sentAt }
   }
 
   /** The position behind an answer to {@link REPLAY_QUERY}; `undefined` while the timeline is not known. */

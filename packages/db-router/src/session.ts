@@ -94,6 +94,17 @@ export class Session {
     return position
   }
 
+  /**
+   * The position that a replica must have replayed to answer in the place of the one this session reads from, which may
+   * have shown anything up to now.
+   */
+  floorElsewhere(): Position | undefined | Promise<Position | 'unknown'> {
+    if (!this.monotonic || !this.replica) return this.floor()
+    const { log } = this.#topology
+    const position = log.positionSince(log.tick())
+    return position instanceof Promise ? position.then((found) => found ?? 'unknown') : position
+  }
+
   /** What to hand to the next process, without asking anybody. */
   bookmark(now: number = Date.now()): Bookmark {
     return { issued: now, position: this.#since === 0 ? this.#position : undefined }

@@ -3,7 +3,7 @@ import { operationChannel, pointChannel } from '@cays/core/tracing'
 /** One statement, from the call to its result, all tries included. */
 export const QUERY_CHANNEL = operationChannel(
   'cays:db-router:query',
-  'One statement. Attributes: db.system.name, db.operation.name, server.address, server.port, cays.role (primary or replica), cays.reason (why there), cays.attempts. Outcome: ok, not-executed, rolled-back, unknown, error.',
+  'One statement. Attributes: db.system.name, db.operation.name, server.address, server.port, cays.role (primary or replica), cays.reason (why there), cays.attempts. Outcome: ok, not-executed, rolled-back, unknown, superseded (another server answered first), error.',
 )
 
 /** A server came, went or changed its role. */

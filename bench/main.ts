@@ -90,8 +90,8 @@ async function measure({ name, folder, file }: FoundCase): Promise<readonly Figu
   }
   await using servers = await startServers(benchmark.needs)
   const measured = measurement()
-  const { redisUrl, primaryUrl, replicaUrls } = servers
-  const results = await contest(benchmark, file, { redisUrl, primaryUrl, replicaUrls })
+  const { redisUrl, primaryUrl, replicaUrls, farUrls } = servers
+  const results = await contest(benchmark, file, { redisUrl, primaryUrl, replicaUrls, farUrls })
   const versions = benchmark.contenders.flatMap((contender) => {
     const version = versionOf(contender.name, folder)
     return version === undefined ? [] : [[contender.name, version] as const]

@@ -17,11 +17,12 @@ describe('a case', () => {
     expect(declare({})).toMatchObject({ rounds: 11, roundTime: 200, needs: {} })
   })
 
-  it('with a margin under 15 % is refused unless CPU of at least 30 rounds judges it', () => {
+  it('with a margin under 15 % is refused over fewer than 30 rounds, or 100 by the clock', () => {
     expect(() => declare({ must: { ratio: 1.06 } })).toThrow('margin under 15 %')
     expect(() => declare({ must: { ratio: 1.06 }, by: 'time' }, { rounds: 40 })).toThrow('margin under 15 %')
     expect(() => declare({ must: { advantage: 1.1 } })).toThrow('margin under 15 %')
     expect(declare({ must: { ratio: 1.06 } }, { rounds: 30 }).rounds).toBe(30)
+    expect(declare({ must: { ratio: 1.06 }, by: 'time' }, { rounds: 100 }).rounds).toBe(100)
   })
 
   it('is refused when it could not be judged', () => {

@@ -37,6 +37,12 @@ export function routedRead(callers: number): Required<BenchmarkCase> {
     claims: [
       { figure: `client CPU added to a query, ${callers} in flight`, must: { added: 2 }, against: 'pg' },
       { figure: `client CPU of a query, ${callers} in flight`, must: { ratio: 1.06 }, against: 'pg' },
+      {
+        figure: `queries per second, ${callers} in flight`,
+        must: { advantage: 0.97 },
+        against: 'pg',
+        by: 'time',
+      },
     ],
     rounds: 100,
   })

@@ -99,12 +99,16 @@ export class Attempt implements Waiter {
     const sentAt = performance.now()
     this.#proof = proof
     if (!this.#submission.shares) pipelining(connection, true)
+    const stream = streamOf(connection)
+    // Both leave in one write.
+    stream.cork()
     connection.client.query<{ lsn: string | null }>(REPLAY_QUERY, (error, result) => {
       if (error) return
       proof.seen = this.#server.replayed(result.rows[0]?.lsn)
       if (proof.seen) this.#server.heard(proof.seen, sentAt)
     })
     this.#send(connection)
+    stream.uncork()
   }
 
   /** Behind a pooler one thing is asked at a time. */
@@ -213,11 +217,15 @@ export class Attempt implements Waiter {
 }
 
 /** What is sent over a connection within one turn of the event loop, whoever was answered in it, leaves in one write. */
-function bundle({ client }: Connection): void {
-  const { stream } = client.connection as unknown as { stream: Writable }
+function bundle(connection: Connection): void {
+  const stream = streamOf(connection)
   if (stream.writableCorked > 0) return
   stream.cork()
   setImmediate(() => stream.uncork())
+}
+
+function streamOf({ client }: Connection): Writable {
+  return (client.connection as unknown as { stream: Writable }).stream
 }
 
 function isTimeout(error: Error): boolean {

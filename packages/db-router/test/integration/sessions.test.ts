@@ -172,6 +172,27 @@ test('a connection that is younger than what is known of its replica proves its 
   ])
 })
 
+test('a replica that is not known to have what a bookmark names proves it in the round trip of the read itself', async () => {
+  const one = await router({ wait: PATIENT.wait })
+  // Nothing but the read asks the replicas.
+  const two = await router({ wait: PATIENT.wait, health: { ...PATIENT.health, interval: '1h' } })
+  const bookmark = await one.session(async (session) => {
+    await one.query("insert into notes (body) values ('unknown there')")
+    await one.query(COUNT)
+    return session.bookmark()
+  })
+  await one.close()
+  await cluster.waitForCatchup()
+  for (const node of cluster.nodes) node.clearLog()
+  const read = "select pg_is_in_recovery() as replica from notes where body = 'unknown there'"
+  await two.session({ from: bookmark }, async () => {
+    expect((await two.query(read)).rows).toEqual([{ replica: true }])
+  })
+  const said = cluster.replicas.flatMap((node) => node.log().filter((entry) => entry.statement))
+  expect(said.map((entry) => entry.statement)).toEqual(['select pg_last_wal_replay_lsn()::text as lsn', read])
+  expect(new Set(said.map((entry) => entry.pid)).size).toBe(1)
+})
+
 test('a forged bookmark is ignored', async () => {
   const db = await router()
   await pauseAll()

@@ -10,11 +10,22 @@ let delivered = 0
 let expected = Number.POSITIVE_INFINITY
 const open: WebSocket[] = []
 
+let delays: number[] = []
+
 function count(messages: number): void {
   delivered += messages
   if (delivered < expected) return
   expected = Number.POSITIVE_INFINITY
-  process.send?.({ delivered })
+  delays.sort((a, b) => a - b)
+  const quantile = (share: number) => delays[Math.floor(delays.length * share)] ?? 0
+  process.send?.({ p50: quantile(0.5), p95: quantile(0.95) })
+  delays = []
+}
+
+// Without parsing: the process of the sockets must keep up.
+function clock(text: string): void {
+  const at = text.lastIndexOf('"sent":')
+  if (at !== -1) delays.push(Date.now() - Number.parseInt(text.slice(at + 7, at + 20), 10))
 }
 
 /** Opens one socket that is in the room when this resolves. */
@@ -29,8 +40,10 @@ const join: Readonly<Record<string, () => Promise<WebSocket>>> = {
         let messages = 0
         // A frame holds one or more messages, one a line.
         for (const line of frame.toString().split('\n')) {
-          if (line.startsWith('["m"')) messages += 1
-          else if (line.startsWith('["subscribed"')) resolve()
+          if (line.startsWith('["m"')) {
+            messages += 1
+            clock(line)
+          } else if (line.startsWith('["subscribed"')) resolve()
           else if (line.startsWith('["ping"')) socket.send('["pong"]')
         }
         if (messages > 0) count(messages)
@@ -45,8 +58,10 @@ const join: Readonly<Record<string, () => Promise<WebSocket>>> = {
       socket.on('message', (frame: Buffer) => {
         const text = frame.toString()
         // Engine.IO 4: open, ping, message; Socket.IO 5: connect, event.
-        if (text.startsWith('42')) count(1)
-        else if (text.startsWith('0')) socket.send('40')
+        if (text.startsWith('42')) {
+          clock(text)
+          count(1)
+        } else if (text.startsWith('0')) socket.send('40')
         else if (text.startsWith('40')) resolve()
         else if (text === '2') socket.send('3')
       })
@@ -67,4 +82,4 @@ while (open.length < Number(sockets)) {
   const missing = Math.min(OPENING, Number(sockets) - open.length)
   open.push(...(await Promise.all(Array.from({ length: missing }, one))))
 }
-process.send?.({ delivered })
+process.send?.({})

@@ -1,42 +1,16 @@
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { createRealtime } from '@cays/realtime'
 import { type Contender, defineCase } from '../../../bench/define-case.ts'
-import { peer } from '../../../bench/peer.ts'
 import { gather } from './audience.ts'
-
-interface SocketIoModule {
-  readonly Server: new (
-    http: Server,
-    options: { transports: readonly string[]; serveClient: boolean },
-  ) => {
-    on(event: 'connection', listener: (socket: { join(room: string): void }) => void): void
-    to(room: string): { emit(event: string, data: unknown): void }
-    close(): Promise<void>
-  }
-}
+import { serveCays, serveSocketIo } from './serve.ts'
 
 const SOCKETS = 1_000
 const data = { job: 7, title: 'Diver', island: 'Exuma', status: 'reviewed' }
-
-async function listen(server: Server): Promise<string> {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  return `ws://127.0.0.1:${(server.address() as AddressInfo).port}`
-}
 
 function ours(perTick: number): Contender {
   return {
     name: '@cays/realtime',
     async prepare() {
-      const server = createServer()
-      const realtime = createRealtime({
-        origins: 'any',
-        authenticate: ({ token }) => (token ? { userId: token } : null),
-        authorize: { lobby: () => true },
-        limits: { connectionsPerUser: SOCKETS, connectionsPerAddress: SOCKETS },
-      })
-      realtime.attach(server, { path: '/rt' })
-      const audience = await gather('cays', `${await listen(server)}/rt`, SOCKETS)
+      const { realtime, url, close } = await serveCays()
+      const audience = await gather('cays', url, SOCKETS)
       const room = realtime.room('lobby')
       return {
         async run(count) {
@@ -48,9 +22,7 @@ function ours(perTick: number): Contender {
         },
         async close() {
           await audience.leave()
-          await realtime.close()
-          server.closeAllConnections()
-          server.close()
+          await close()
         },
       }
     },
@@ -61,12 +33,8 @@ function socketIo(perTick: number): Contender {
   return {
     name: 'socket.io',
     async prepare() {
-      const { Server } = await peer<SocketIoModule>('socket.io')
-      const server = createServer()
-      const io = new Server(server, { transports: ['websocket'], serveClient: false })
-      io.on('connection', (socket) => socket.join('lobby'))
-      const path = '/socket.io/?EIO=4&transport=websocket'
-      const audience = await gather('socket.io', (await listen(server)) + path, SOCKETS)
+      const { io, url, close } = await serveSocketIo()
+      const audience = await gather('socket.io', url, SOCKETS)
       return {
         async run(count) {
           for (let tick = 0; tick < count; tick += 1) {
@@ -77,7 +45,7 @@ function socketIo(perTick: number): Contender {
         },
         async close() {
           await audience.leave()
-          await io.close()
+          await close()
         },
       }
     },

@@ -1,21 +1,7 @@
-import { fork } from 'node:child_process'
-import { once } from 'node:events'
-import { join } from 'node:path'
-import { createRealtime } from '@cays/realtime'
-import { Redis } from 'ioredis'
 import { type Contender, defineCase, type Operation } from '../../../bench/define-case.ts'
-import { peer } from '../../../bench/peer.ts'
 import { gather } from './audience.ts'
-import { redisAdapter } from './redis-adapter.ts'
-
-interface SocketIoModule {
-  readonly Server: new (
-    options: object,
-  ) => {
-    to(room: string): { emit(event: string, data: unknown): void }
-    close(): Promise<void>
-  }
-}
+import { startChild } from './child.ts'
+import { type Dialect, serveCays, serveSocketIo } from './serve.ts'
 
 // Messages on their way at once.
 const WINDOW = 256
@@ -25,15 +11,13 @@ const data = { job: 7, title: 'Diver', island: 'Exuma', status: 'reviewed' }
 
 /** A second node in a process of its own, with one client; `publish` says messages on the first. */
 async function toSecondNode(
-  dialect: 'cays' | 'socket.io',
+  dialect: Dialect,
   redisUrl: string,
   publish: () => void,
   end: () => Promise<unknown>,
 ): Promise<Operation> {
-  const node = fork(join(import.meta.dirname, 'idle-main.ts'), [dialect, redisUrl, PREFIX], {
-    execArgv: ['--import', 'tsx'],
-  })
-  const [{ url }] = (await once(node, 'message')) as [{ url: string }]
+  const node = startChild('server-main.ts', [dialect, redisUrl, PREFIX])
+  const { url } = await node.told<{ url: string }>()
   const audience = await gather(dialect, url, 1)
   return {
     async run(count) {
@@ -46,7 +30,7 @@ async function toSecondNode(
     },
     async close() {
       await audience.leave()
-      node.disconnect()
+      await node.end()
       await end()
     },
   }
@@ -54,37 +38,18 @@ async function toSecondNode(
 
 const ours: Contender = {
   name: '@cays/realtime',
-  prepare({ redisUrl }) {
-    const redis = new Redis(redisUrl, { lazyConnect: true })
-    const authenticate = () => null
-    const realtime = createRealtime({
-      redis,
-      prefix: PREFIX,
-      origins: 'any',
-      authenticate,
-      authorize: { lobby: true },
-    })
+  async prepare({ redisUrl }) {
+    const { realtime, close } = await serveCays({ redisUrl, prefix: PREFIX })
     const room = realtime.room('lobby')
-    return toSecondNode(
-      'cays',
-      redisUrl,
-      () => void room.publish('updated', data),
-      () => realtime.close(),
-    )
+    return toSecondNode('cays', redisUrl, () => void room.publish('updated', data), close)
   },
 }
 
 const socketIo: Contender = {
   name: 'socket.io',
   async prepare({ redisUrl }) {
-    const { Server } = await peer<SocketIoModule>('socket.io')
-    const io = new Server({ adapter: await redisAdapter(redisUrl, PREFIX) })
-    return toSecondNode(
-      'socket.io',
-      redisUrl,
-      () => io.to('lobby').emit('updated', data),
-      () => io.close(),
-    )
+    const { io, close } = await serveSocketIo({ redisUrl, prefix: PREFIX })
+    return toSecondNode('socket.io', redisUrl, () => io.to('lobby').emit('updated', data), close)
   },
 }
 

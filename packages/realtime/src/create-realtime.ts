@@ -36,6 +36,8 @@ const CONTROL: RoomAddress = {
   contract: undefined,
 }
 
+const SLICES = 40
+
 // What a client that was asked to move at the end of a drain has left to do so.
 const LATE = 5_000
 
@@ -173,16 +175,18 @@ export function createRealtime<C extends Contract = Contract, Who extends Identi
     forward: (inbox, frame, key) => publisher.publish(inbox, 'frame', frame, { idempotencyKey: key }),
   })
 
-  // Each heartbeat is looked at in slices, so that many connections do not beat at once.
-  let slice = 0
+  // Each connection is looked at a few times per heartbeat, some at a time, so that many do not beat at once.
+  let looking = connections[Symbol.iterator]()
   const sweep = setInterval(
     () => {
       const now = Date.now()
-      let index = 0
-      for (const connection of connections) if (index++ % 4 === slice) connection.tend(now)
-      slice = (slice + 1) % 4
+      for (let left = Math.ceil(connections.size / SLICES); left > 0; left--) {
+        const { value, done } = looking.next()
+        if (!done) value.tend(now)
+        else looking = connections[Symbol.iterator]()
+      }
     },
-    Math.max(20, Math.min(heartbeat, 4_000) / 4),
+    Math.max(10, Math.min(heartbeat, 4_000) / SLICES),
   )
   sweep.unref()
 

@@ -158,7 +158,7 @@ class TwoTierCache implements Cache {
     const answer = this.#memory.answer(stored)
     if (answer !== undefined) return answer as Promise<T | undefined>
     return this.#lifecycle.run(async () => {
-      return (await this.#reads.read(stored, options?.signal)) as T | undefined
+      return (await this.#reads.many.read([stored], [stored], options?.signal)).get(stored) as T | undefined
     })
   }
 
@@ -166,25 +166,18 @@ class TwoTierCache implements Cache {
     return this.#memory.fresh(plainKey(key))?.value as T | undefined
   }
 
-  async getMany<T = unknown>(
-    keys: readonly string[],
-    options?: CallOptions,
-  ): Promise<ReadonlyMap<string, T>> {
-    const found = await this.#getMany<T>(keys.map(plainKey), options)
-    const named = new Map<string, T>()
-    for (const key of keys) {
-      const stored = plainKey(key)
-      if (found.has(stored)) named.set(key, found.get(stored) as T)
-    }
-    return named
+  getMany<T = unknown>(keys: readonly string[], options?: CallOptions): Promise<ReadonlyMap<string, T>> {
+    return this.#getMany<T>(keys.map(plainKey), options, keys)
   }
 
   #getMany<T>(
     keys: readonly string[],
     options: (CallOptions & Pick<GetOrSetOptions, 'schema'>) | undefined,
+    names = keys,
   ): Promise<ReadonlyMap<string, T>> {
     return this.#lifecycle.run(async () => {
-      return (await this.#reads.readMany(keys, options?.signal, options?.schema)) as ReadonlyMap<string, T>
+      const found = await this.#reads.many.read(keys, names, options?.signal, options?.schema)
+      return found as ReadonlyMap<string, T>
     })
   }
 
@@ -308,7 +301,7 @@ class TwoTierCache implements Cache {
     const health: CacheHealth = {
       status: fleet && (!fleet.usable || fleet.tier.failing) ? 'degraded' : 'ok',
       reads: { memory: this.#memory.hits, ...this.#counts },
-      checks: { ...this.#reads.checks },
+      checks: { ...this.#reads.checks.counts },
       memory: { items: this.#memory.items, bytes: this.#memory.bytes },
       loading: this.#reads.loading,
     }

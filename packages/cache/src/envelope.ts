@@ -40,7 +40,7 @@ export function open(
     const end = raw.indexOf('\n')
     const afterEpoch = raw.indexOf('|', 24)
     const afterSeq = raw.indexOf('|', afterEpoch + 1)
-    const about = JSON.parse(raw.slice(afterSeq + 1, end)) as About
+    const about = aboutOf(key, raw, afterSeq + 1, end)
     if (about[0] !== key) return undefined
     const expires = Number(raw.slice(1, 14))
     const seq = Number(raw.slice(afterEpoch + 1, afterSeq))
@@ -56,6 +56,13 @@ export function open(
 
 /** Key, tags, grace, load time. */
 type About = readonly [string, (readonly string[])?, (number | null)?, (number | null)?]
+
+/** Of most values it is the key alone, and then there is nothing to parse: `["key"]`. */
+function aboutOf(key: string, raw: string, from: number, end: number): About {
+  const alone = end - from === key.length + 4 && raw.startsWith(key, from + 2)
+  if (alone && raw.startsWith('["', from) && raw.startsWith('"]', end - 2)) return [key]
+  return JSON.parse(raw.slice(from, end)) as About
+}
 
 const NO_TAGS: readonly string[] = []
 

@@ -4,6 +4,12 @@ export interface Fence {
   close(): void
 }
 
+/** Held by one read of many keys: those of all keys that changed meanwhile. */
+export interface ManyFence {
+  readonly voided: ReadonlySet<string>
+  close(): void
+}
+
 class OpenFence implements Fence {
   voided = false
   readonly #fences: Map<string, Set<OpenFence>>
@@ -26,6 +32,14 @@ class OpenFence implements Fence {
  */
 export class Fences {
   readonly #open = new Map<string, Set<OpenFence>>()
+  readonly #many = new Set<Set<string>>()
+
+  /** One for many keys costs no more than one for one. */
+  openMany(): ManyFence {
+    const voided = new Set<string>()
+    this.#many.add(voided)
+    return { voided, close: () => void this.#many.delete(voided) }
+  }
 
   open(key: string): Fence {
     const fence = new OpenFence(this.#open, key)
@@ -36,6 +50,7 @@ export class Fences {
   }
 
   void(key: string): void {
+    for (const voided of this.#many) voided.add(key)
     const open = this.#open.get(key)
     if (!open) return
     for (const fence of open) fence.voided = true

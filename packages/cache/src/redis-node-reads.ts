@@ -36,13 +36,8 @@ export async function readOfNode(
   const [error, state] = replies.pop() ?? [new Error('the pipeline gave no answer'), undefined]
   if (error) throw error
   const [now, run] = state as [number, string]
-  const counts = (value: unknown) =>
-    typeof value === 'string' &&
-    value.startsWith(epoch, 24) &&
-    value[24 + epoch.length] === '|' &&
-    value.startsWith(run, 14)
-      ? value
-      : ''
+  const mark = `${run}${epoch}|`
+  const counts = (value: unknown) => (typeof value === 'string' && value.startsWith(mark, 14) ? value : '')
   if (client.isCluster) {
     // The first answer is that of the script, which is there to keep replicas out of it.
     return { now, values: replies.slice(1).map(([failed, value]) => (failed ? undefined : counts(value))) }

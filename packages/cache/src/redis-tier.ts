@@ -11,12 +11,16 @@ import { FILL, READ, READ_ONE, RELEASE, RENEW, WRITE_KEY } from './redis-scripts
 
 export type ReadState = 'fresh' | 'leased' | 'held' | 'failed' | 'missing'
 
-export interface Reading {
-  readonly state: ReadState
+/** What a server has of one key. */
+export interface RawValue {
   /** Server's clock, to turn the value's expiry into a time left. */
   readonly now: number
   /** Empty when there is none. */
   readonly raw: string
+}
+
+export interface Reading extends RawValue {
+  readonly state: ReadState
   readonly failure?: { readonly message: string; readonly left: number }
 }
 
@@ -31,6 +35,8 @@ export class RedisTier {
   readonly events = new Events<{ failing: CacheError; down: CacheError; up: undefined }>()
   readonly #settings: Settings['l2']
   readonly #namespace: string
+  /** What the Redis keys of all values and leases begin with. */
+  readonly #values: string
   #state: State = 'up'
   #failures = 0
   #lastError: CacheError | undefined
@@ -40,6 +46,7 @@ export class RedisTier {
     this.client = client
     this.#settings = settings.l2
     this.#namespace = settings.namespace
+    this.#values = `${settings.l2.prefix}:${hashTag(`${settings.namespace}:`).slice(0, -1)}`
   }
 
   get state(): State {
@@ -63,7 +70,7 @@ export class RedisTier {
 
   /** What the Redis keys of all values and leases begin with. */
   get keyPrefix(): string {
-    return this.#valueKey('').slice(0, -1)
+    return this.#values
   }
 
   /** The cache's own key whose value has this Redis key, if one has. */
@@ -87,7 +94,7 @@ export class RedisTier {
   }
 
   #valueKey(key: string): string {
-    return `${this.#settings.prefix}:${hashTag(`${this.#namespace}:${key}`)}`
+    return this.#values + hashTag(key).slice(1)
   }
 
   async read(key: string, epoch: string, token: string, atLeast: number, early: number): Promise<Reading> {
@@ -115,15 +122,15 @@ export class RedisTier {
    * One round trip; on a Cluster one per node at the same time, and a node that does not answer costs only its
    * own keys. Empty strings where there is nothing.
    */
-  async readMany(keys: readonly string[], epoch: string): Promise<readonly Reading[]> {
+  async readMany(keys: readonly string[], epoch: string): Promise<readonly RawValue[]> {
     const { client } = this
     const valueKeys = keys.map((key) => this.#valueKey(key))
-    const readings = valueKeys.map(() => NOTHING)
+    const readings: RawValue[] = valueKeys.map(() => NOTHING)
     /** Resolves to the positions of keys that have to be asked for elsewhere. */
     const read = async (positions: readonly number[]): Promise<readonly number[]> => {
       const group = positions.map((position) => valueKeys[position] as string)
       const { now, values } = await this.#within(this.#whenReady(() => readOfNode(client, group, epoch)))
-      for (const [i, position] of positions.entries()) readings[position] = judged(values[i], now)
+      for (const [i, position] of positions.entries()) readings[position] = { now, raw: values[i] ?? '' }
       return positions.filter((_, i) => values[i] === undefined)
     }
     const groups = client.isCluster ? groupByNode(client, valueKeys) : [[...valueKeys.keys()]]
@@ -136,7 +143,7 @@ export class RedisTier {
           number,
           string,
         ]
-        readings[position] = judged(raw, now)
+        readings[position] = { now, raw }
       }),
     )
     return readings
@@ -246,11 +253,7 @@ export class RedisTier {
   }
 }
 
-const NOTHING: Reading = { state: 'missing', now: 0, raw: '' }
-
-function judged(raw = '', now: number): Reading {
-  return { state: raw !== '' && Number(raw.slice(1, 14)) > now ? 'fresh' : 'missing', now, raw }
-}
+const NOTHING: RawValue = { now: 0, raw: '' }
 
 function readingOf(reply: unknown): Reading {
   const [state, now, raw, message, left] = reply as [ReadState, number, string, string?, number?]

@@ -4,7 +4,7 @@
  * count once. An estimate for bounding memory: within a quarter of the truth for data, not for code.
  */
 export function sizeOfValue(value: unknown): number {
-  const seen = new Set<object>()
+  const seen = new Seen()
   const pending: unknown[] = [value]
   let bytes = 0
   while (pending.length > 0) {
@@ -20,14 +20,32 @@ export function sizeOfValue(value: unknown): number {
         bytes += 24
         break
       case 'object':
-        if (next !== null && !seen.has(next)) {
-          seen.add(next)
+        if (next !== null && seen.isNew(next)) {
           bytes += sizeOfObject(next, pending)
         }
         break
     }
   }
   return bytes
+}
+
+/** Most values have a handful of parts, and a list of them is faster than a set. */
+const FEW = 8
+
+class Seen {
+  readonly #few: object[] = []
+  #many: Set<object> | undefined
+
+  isNew(part: object): boolean {
+    if (this.#many) {
+      const before = this.#many.size
+      return this.#many.add(part).size > before
+    }
+    if (this.#few.includes(part)) return false
+    this.#few.push(part)
+    if (this.#few.length > FEW) this.#many = new Set(this.#few)
+    return true
+  }
 }
 
 /** Bytes of a string: 16 of header, then one or two per character. */

@@ -25,13 +25,15 @@ export class BodyDigest {
 
   /** The MD5 in hex. Throws when the bytes are not the expected ones. */
   end(): string {
-    const { size, sha256 } = this.#expected
+    const { size, sha256, md5 } = this.#expected
     if (size !== undefined && size !== this.#size) {
       throw new StorageError('STORAGE_ERR_SIZE', 'the body does not have the announced size')
     }
-    if (sha256 !== undefined && sha256 !== this.#sha256.digest('base64')) {
+    const found = this.#md5.digest()
+    const damaged = sha256 !== undefined && sha256 !== this.#sha256.digest('base64')
+    if (damaged || (md5 !== undefined && md5 !== found.toString('base64'))) {
       throw new StorageError('STORAGE_ERR_CHECKSUM', 'what arrived is not what was sent; send it again')
     }
-    return this.#md5.digest('hex')
+    return found.toString('hex')
   }
 }

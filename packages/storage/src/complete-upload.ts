@@ -18,7 +18,7 @@ export async function completeUpload(
 ): Promise<CompleteResult> {
   const finalKey = `${definition.prefix}/${claims.id}`
   const pinned = claims.multipart ? claims.multipart.hashed : claims.sha256 !== undefined
-  const byProvider = pinned && provider.capabilities.verifiesSha256
+  const bySha256 = pinned && provider.capabilities.verifiesSha256
   const done = (
     head: Pick<ObjectHead, 'etag' | 'size'>,
     verified: boolean,
@@ -56,8 +56,8 @@ export async function completeUpload(
     definition.image,
   )
   if (finding) return { ok: false, ...finding }
-  let verified = byProvider
-  if (claims.sha256 && !byProvider && reread) {
+  let verified = bySha256 || claims.md5 !== undefined
+  if (claims.sha256 && !bySha256 && reread) {
     if ((await sha256Of(provider, key, etag, claims, signal)) !== claims.sha256) {
       return refused('checksum', 'The file was damaged on its way.')
     }

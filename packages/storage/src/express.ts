@@ -61,16 +61,19 @@ export function expressUploads(options: ExpressUploadsOptions): RequestHandler {
       return { status: 200, json: { ok: true, result } }
     }
     const partSha256 = body.partSha256 as readonly string[] | undefined
+    const partMd5 = body.partMd5 as readonly string[] | undefined
     const issued =
       step === 'resume'
-        ? await uploads.resume(definition, { token, subject, partSha256 })
+        ? await uploads.resume(definition, { token, subject, partSha256, partMd5 })
         : await uploads.issue(definition, {
             subject,
             name: String(body.name ?? ''),
             size: Number(body.size),
             type: String(body.type ?? ''),
             sha256: body.sha256 as string | undefined,
+            md5: body.md5 as string | undefined,
             partSha256,
+            partMd5,
           })
     return { status: issued.ok ? 200 : (STATUSES[issued.reason] ?? 422), json: issued }
   }

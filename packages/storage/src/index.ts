@@ -63,6 +63,7 @@ export type {
   CompleteResult,
   IssueRequest,
   IssueResult,
+  PartDigests,
   Refusal,
   RefusalReason,
   ResumeRequest,

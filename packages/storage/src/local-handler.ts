@@ -37,7 +37,7 @@ export async function handleLocal(
     response.setHeader('access-control-allow-methods', 'GET, HEAD, PUT')
     response.setHeader(
       'access-control-allow-headers',
-      'content-type, if-none-match, range, x-amz-checksum-sha256',
+      'content-type, content-md5, if-none-match, range, x-amz-checksum-sha256',
     )
     response.setHeader('access-control-max-age', '3600')
     response.writeHead(204).end()
@@ -67,6 +67,7 @@ async function answer(endpoint: Endpoint, request: IncomingMessage, response: Se
     const expected = {
       size: Number(headers['content-length']),
       sha256: one(headers['x-amz-checksum-sha256']),
+      md5: one(headers['content-md5']),
     }
     const uploadId = query.get('uploadId')
     const { etag } =

@@ -4,6 +4,8 @@ import type { ObjectHead, ObjectHeaders, ObjectInfo } from './provider.ts'
 export interface Expected {
   /** Base64. */
   readonly sha256?: string | undefined
+  /** Base64. */
+  readonly md5?: string | undefined
   readonly size?: number | undefined
 }
 

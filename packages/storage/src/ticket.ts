@@ -13,6 +13,8 @@ export interface TicketClaims {
   readonly name: string
   /** Base64, when the caller gave it: of the bytes, or of the digests of the parts when those are `hashed`. */
   readonly sha256: string | undefined
+  /** The same, of an MD5 that the provider checks. */
+  readonly md5: string | undefined
   /** Milliseconds since the epoch: when the signed URLs end. */
   readonly expiresAt: number
   /** Milliseconds since the epoch: until when it may be completed. */

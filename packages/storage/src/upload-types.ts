@@ -1,7 +1,13 @@
 import type { Call } from './bucket.ts'
 
+/** Digests in base64, one for each part of the size that `partSizeFor` gives. */
+export interface PartDigests {
+  readonly partSha256?: readonly string[] | undefined
+  readonly partMd5?: readonly string[] | undefined
+}
+
 /** What the browser says of the file it wants to send. */
-export interface IssueRequest extends Call {
+export interface IssueRequest extends Call, PartDigests {
   /** Who may use the ticket, e.g. an account's id. */
   readonly subject: string
   /** The user's name for the file. */
@@ -10,8 +16,11 @@ export interface IssueRequest extends Call {
   readonly type: string
   /** SHA-256 of the bytes in base64; the provider or `complete` then holds the upload against it. */
   readonly sha256?: string | undefined
-  /** The same of a file above 16 MiB, of each part of the size that `partSizeFor` gives. */
-  readonly partSha256?: readonly string[] | undefined
+  /**
+   * MD5 of the bytes in base64, which every provider checks, also one that does not check SHA-256. Browsers cannot make
+   * it. Files above 16 MiB need `partSha256` or `partMd5` instead.
+   */
+  readonly md5?: string | undefined
 }
 
 /** One part of a large file. */
@@ -56,7 +65,7 @@ export type RefusalReason =
   | 'image'
   /** A document or archive that unpacks to too much, has macros, or is not in order. */
   | 'archive'
-  /** The bytes do not have the SHA-256 of the ticket. */
+  /** The bytes do not have the digest of the ticket. */
   | 'checksum'
   /** `inspect` said no; `detail` has its reason. */
   | 'inspection'
@@ -86,7 +95,7 @@ export type CompleteResult =
   | {
       readonly ok: true
       readonly object: UploadedObject
-      /** `verified`: the bytes have the ticket's SHA-256. `unverified`: the ticket has none, or nobody could check. */
+      /** `verified`: the bytes have the ticket's digest. `unverified`: the ticket has none, or nobody could check. */
       readonly checksum: 'verified' | 'unverified'
       /** True when this ticket was completed before: the object is the same, nothing was done. */
       readonly replayed: boolean
@@ -101,12 +110,10 @@ export interface CompleteRequest extends Call {
   readonly reread?: boolean | undefined
 }
 
-/** Which upload to go on with. */
-export interface ResumeRequest extends Call {
+/** Which upload to go on with, and the digests of its parts when `issue` was given some. */
+export interface ResumeRequest extends Call, PartDigests {
   readonly token: string
   readonly subject: string
-  /** As given to `issue`, when it was. */
-  readonly partSha256?: readonly string[] | undefined
 }
 
 export function refused(reason: RefusalReason, detail: string): Refusal {

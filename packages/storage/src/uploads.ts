@@ -17,6 +17,7 @@ import {
   type CompleteResult,
   type IssueRequest,
   type IssueResult,
+  type PartDigests,
   type Refusal,
   type ResumeRequest,
   refused,
@@ -55,7 +56,17 @@ export class Uploads {
   /** A ticket for one file of this size and type, or why there is none. */
   issue(definition: UploadDefinition, request: IssueRequest): Promise<IssueResult> {
     const read = reader('uploads.issue')
-    read.known(request, ['subject', 'name', 'size', 'type', 'sha256', 'partSha256', 'signal'])
+    read.known(request, [
+      'subject',
+      'name',
+      'size',
+      'type',
+      'sha256',
+      'md5',
+      'partSha256',
+      'partMd5',
+      'signal',
+    ])
     const subject = read.string(
       'subject',
       read.required('subject', request.subject),
@@ -65,7 +76,8 @@ export class Uploads {
     const name = read.string('name', read.required('name', request.name), '').slice(0, 200)
     const sha256 =
       request.sha256 === undefined ? undefined : read.string('sha256', request.sha256, '', SHA256)
-    const partSha256 = readPartSha256(read, request.partSha256)
+    const md5 = request.md5 === undefined ? undefined : read.string('md5', request.md5, '', MD5)
+    const digests = readPartDigests(read, request)
     const provider = this.#provider(definition)
     const signer = this.#signing()
     const { size, type, signal } = request
@@ -79,11 +91,13 @@ export class Uploads {
       const completeBy = expiresAt + definition.completeWithin
       const base = { id, purpose: definition.name, subject, type, size, name, expiresAt, completeBy }
       if (size <= MULTIPART_ABOVE) {
-        const claims = { ...base, sha256, multipart: undefined }
-        return { ok: true, ticket: ticketOf(provider, claims, signer.sign(claims), expires, undefined) }
+        const claims = { ...base, sha256, md5, multipart: undefined }
+        return { ok: true, ticket: ticketOf(provider, claims, signer.sign(claims), expires, {}) }
       }
       const partSize = partSizeFor(size)
-      if (partSha256 && partSha256.length !== Math.ceil(size / partSize)) {
+      const { partSha256, partMd5 } = digests
+      const count = Math.ceil(size / partSize)
+      if ([partSha256, partMd5].some((list) => list !== undefined && list.length !== count)) {
         return refused('checksum', 'There must be one checksum for each part.')
       }
       const hashed = partSha256 !== undefined
@@ -96,9 +110,10 @@ export class Uploads {
       const claims = {
         ...base,
         sha256: partSha256 ? digestOfParts(partSha256) : sha256,
+        md5: partMd5 && digestOfParts(partMd5),
         multipart: { uploadId, partSize, hashed },
       }
-      return { ok: true, ticket: ticketOf(provider, claims, signer.sign(claims), expires, partSha256) }
+      return { ok: true, ticket: ticketOf(provider, claims, signer.sign(claims), expires, digests) }
     })
   }
 
@@ -108,8 +123,8 @@ export class Uploads {
    */
   resume(definition: UploadDefinition, request: ResumeRequest): Promise<IssueResult> {
     const read = reader('uploads.resume')
-    read.known(request, ['token', 'subject', 'partSha256', 'signal'])
-    const partSha256 = readPartSha256(read, request.partSha256)
+    read.known(request, ['token', 'subject', 'partSha256', 'partMd5', 'signal'])
+    const digests = readPartDigests(read, request)
     const { token, signal } = request
     const provider = this.#provider(definition)
     const claims = this.#signing().open(token)
@@ -117,13 +132,13 @@ export class Uploads {
       const refusal = refusalOf(claims, definition, request.subject)
       if (refusal || !claims) return refusal ?? NOT_OURS
       const { multipart } = claims
-      if (multipart?.hashed && (!partSha256 || digestOfParts(partSha256) !== claims.sha256)) {
+      if (multipart && !areOf(digests, claims)) {
         return refused('checksum', 'This is not the file that the upload began with.')
       }
       const left = Math.floor((claims.completeBy - Date.now()) / 1_000)
       const expires = Math.max(1, Math.min(Math.ceil(definition.expiresIn / 1_000), left))
       const sent = multipart ? await sentParts(provider, claims, multipart, signal) : undefined
-      return { ok: true, ticket: ticketOf(provider, claims, token, expires, partSha256, sent) }
+      return { ok: true, ticket: ticketOf(provider, claims, token, expires, digests, sent) }
     })
   }
 
@@ -213,6 +228,7 @@ export class Uploads {
 
 const NOT_OURS = refused('ticket', 'This is not a ticket for this upload.')
 const SHA256 = /^[A-Za-z0-9+/]{43}=$/
+const MD5 = /^[A-Za-z0-9+/]{22}==$/
 
 function refusalOf(
   claims: TicketClaims | undefined,
@@ -247,15 +263,23 @@ async function sentParts(
   }
 }
 
-function readPartSha256(
-  read: OptionReader,
-  digests: readonly string[] | undefined,
-): readonly string[] | undefined {
-  if (digests === undefined) return undefined
-  const valid =
-    Array.isArray(digests) && digests.length <= MAX_PARTS && digests.every((digest) => SHA256.test(digest))
-  if (!valid) read.fail('partSha256 must list one SHA-256 in base64 for each part')
-  return digests
+/** Whether these are the digests that the upload began with. */
+function areOf({ partSha256, partMd5 }: PartDigests, { multipart, sha256, md5 }: TicketClaims): boolean {
+  const same = (digests: readonly string[] | undefined, digest: string | undefined) =>
+    digests !== undefined && digestOfParts(digests) === digest
+  return (!multipart?.hashed || same(partSha256, sha256)) && (md5 === undefined || same(partMd5, md5))
+}
+
+function readPartDigests(read: OptionReader, { partSha256, partMd5 }: PartDigests): PartDigests {
+  const check = (name: string, digests: readonly string[] | undefined, pattern: RegExp) => {
+    if (digests === undefined) return
+    const valid =
+      Array.isArray(digests) && digests.length <= MAX_PARTS && digests.every((digest) => pattern.test(digest))
+    if (!valid) read.fail(`${name} must list one digest in base64 for each part`)
+  }
+  check('partSha256', partSha256, SHA256)
+  check('partMd5', partMd5, MD5)
+  return { partSha256, partMd5 }
 }
 
 function reader(subject: string): OptionReader {

@@ -26,9 +26,17 @@ const definitionOf = (type: string): UploadDefinition =>
 export async function ticketFor(
   { storage }: Target,
   size: number,
-  { type = 'application/pdf', hashOf }: { readonly type?: string; readonly hashOf?: Buffer } = {},
+  {
+    type = 'application/pdf',
+    hashOf,
+    md5Of,
+  }: { readonly type?: string; readonly hashOf?: Buffer; readonly md5Of?: Buffer } = {},
 ): Promise<UploadTicket> {
-  const hashes = hashOf && (size > 16 * MiB ? { partSha256: partsOf(hashOf) } : { sha256: sha256(hashOf) })
+  const inParts = size > 16 * MiB
+  const hashes = {
+    ...(hashOf && (inParts ? { partSha256: partsOf(hashOf, sha256) } : { sha256: sha256(hashOf) })),
+    ...(md5Of && (inParts ? { partMd5: partsOf(md5Of, md5) } : { md5: md5(md5Of) })),
+  }
   const request = { subject: 'me', name: 'a.pdf', size, type, ...hashes }
   const issued = await storage.uploads.issue(definitionOf(type), request)
   if (!issued.ok) throw new Error(issued.reason)
@@ -41,10 +49,14 @@ function sha256(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('base64')
 }
 
-function partsOf(bytes: Buffer): readonly string[] {
+function md5(bytes: Uint8Array): string {
+  return createHash('md5').update(bytes).digest('base64')
+}
+
+function partsOf(bytes: Buffer, hash: (part: Uint8Array) => string): readonly string[] {
   const size = partSizeFor(bytes.length)
   return Array.from({ length: Math.ceil(bytes.length / size) }, (_, index) =>
-    sha256(bytes.subarray(index * size, (index + 1) * size)),
+    hash(bytes.subarray(index * size, (index + 1) * size)),
   )
 }
 
@@ -191,6 +203,18 @@ export function refusesAttacks(target: () => Target): void {
           reason: 'checksum',
         })
       }
+    },
+  )
+
+  it.each([400, 17 * MiB])(
+    'refuses a body of %i bytes that was swapped at equal length when its MD5 was signed',
+    async (size) => {
+      const body = pdfOf(size)
+      const ticket = await ticketFor(target(), size, { md5Of: body })
+      expect(await send(ticket, pdfOf(size))).toBe(400)
+      expect(await complete(target(), ticket)).toMatchObject({ reason: 'missing' })
+      expect(await send(ticket, body)).toBe(200)
+      expect(await complete(target(), ticket)).toMatchObject({ ok: true, checksum: 'verified' })
     },
   )
 

@@ -10,6 +10,7 @@ const claims: TicketClaims = {
   size: 7,
   name: 'Lebenslauf ü 🏝.pdf',
   sha256: undefined,
+  md5: undefined,
   expiresAt: 1,
   completeBy: 2,
   multipart: undefined,

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Bucket, type BucketSource, createStorage, type Storage } from '../../src/index.ts'
+import { damagingProxy } from '../support/damaging-proxy.ts'
 import { complete, pdfOf, refusesAttacks, send, ticketFor } from './attacks.suite.ts'
 
 const MiB = 2 ** 20
@@ -11,11 +12,16 @@ const MiB = 2 ** 20
 /** A server, and the bucket `files` on it as the app names it. */
 export interface Running {
   readonly source: BucketSource
+  /** Where a server is, and the same bucket at another address. */
+  readonly remote?: { readonly url: string; sourceAt(url: string): BucketSource }
   close(): Promise<void>
 }
 
-/** What every provider does alike. `run` may set the most bytes of one copy to 8 MiB, so that a test can reach it. */
-export function behavesAsProvider(name: string, run: () => Promise<Running>): void {
+/**
+ * What every provider does alike, and what those that are `remote` do. `run` may set the most bytes of one copy to
+ * 8 MiB, so that a test can reach it.
+ */
+export function behavesAsProvider(name: string, kind: 'local' | 'remote', run: () => Promise<Running>): void {
   describe(name, () => {
     let running: Running
     let storage: Storage<'files'>
@@ -135,6 +141,19 @@ export function behavesAsProvider(name: string, run: () => Promise<Running>): vo
       expect(done).toMatchObject({ ok: true, checksum: 'verified' })
       if (done.ok) expect((await (await files.get(done.object.key)).bytes()).equals(bytes)).toBe(true)
     })
+
+    if (kind === 'remote') {
+      it('takes nothing that has changed on its way', async () => {
+        const { url = '', sourceAt } = running.remote ?? {}
+        await using proxy = await damagingProxy(url, 600_000)
+        await using damaged = createStorage({ buckets: { files: sourceAt?.(proxy.url) ?? running.source } })
+        for (const body of [randomBytes(MiB), new Blob([randomBytes(9 * MiB)]).stream()]) {
+          const put = damaged.bucket('files').put('damaged', body)
+          await expect(put).rejects.toMatchObject({ code: 'STORAGE_ERR_CHECKSUM', retryable: true })
+          expect(await files.exists('damaged')).toBe(false)
+        }
+      })
+    }
 
     it('sweeps without a failure', async () => {
       expect(await storage.sweep({ olderThan: '1m' })).toMatchObject({ failures: [] })

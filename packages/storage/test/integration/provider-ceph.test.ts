@@ -5,17 +5,17 @@ import { behavesAsProvider } from '../conformance/provider.suite.ts'
 
 const MiB = 2 ** 20
 
-behavesAsProvider('Ceph RGW', async () => {
+behavesAsProvider('Ceph RGW', 'remote', async () => {
   const server = await startCephRgw()
   const { accessKeyId, secretAccessKey, url, region } = server
   const credentials = { accessKeyId, secretAccessKey }
   const client = new S3Client({ endpoint: url, region, credentials, forcePathStyle: true })
   await client.send(new CreateBucketCommand({ Bucket: 'files' }))
   client.destroy()
-  return {
-    source: s3({
+  const sourceAt = (endpoint: string) =>
+    s3({
       bucket: 'files',
-      endpoint: url,
+      endpoint,
       region,
       credentials,
       // What Ceph 16 accepts and ignores.
@@ -25,7 +25,10 @@ behavesAsProvider('Ceph RGW', async () => {
         verifiesSha256: false,
         maxCopyBytes: 8 * MiB,
       },
-    }),
+    })
+  return {
+    source: sourceAt(url),
+    remote: { url, sourceAt },
     close: () => server.close(),
   }
 })

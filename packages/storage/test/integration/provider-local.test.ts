@@ -25,7 +25,7 @@ async function serve(
   }
 }
 
-behavesAsProvider('disk', async () => {
+behavesAsProvider('disk', 'local', async () => {
   const root = await mkdtemp(join(tmpdir(), 'cays-disk-'))
   return await serve(
     (url) => disk({ root, url, secret: 'a secret of the test suite, long enough' }),
@@ -33,4 +33,4 @@ behavesAsProvider('disk', async () => {
   )
 })
 
-behavesAsProvider('memory', () => serve((url) => memory({ url })))
+behavesAsProvider('memory', 'local', () => serve((url) => memory({ url })))

@@ -4,16 +4,19 @@ import { behavesAsProvider } from '../conformance/provider.suite.ts'
 
 const MiB = 2 ** 20
 
-behavesAsProvider('R2', async () => {
+behavesAsProvider('R2', 'remote', async () => {
   const server = await startR2({ buckets: ['files'] })
-  return {
-    // As `r2` has it, but for the size of a copy, which nobody wants to reach in a test.
-    source: s3({
+  // As `r2` has it, but for the size of a copy, which nobody wants to reach in a test.
+  const sourceAt = (endpoint: string) =>
+    s3({
       bucket: 'files',
-      endpoint: server.url,
+      endpoint,
       credentials: server,
       capabilities: { conditionalMultipart: false, maxCopyBytes: 8 * MiB },
-    }),
+    })
+  return {
+    source: sourceAt(server.url),
+    remote: { url: server.url, sourceAt },
     close: () => server.close(),
   }
 })

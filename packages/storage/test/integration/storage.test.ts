@@ -352,6 +352,22 @@ describe('uploads', () => {
     })
   })
 
+  it('go on only with the file that they began with', async () => {
+    const partMd5 = [1, 2, 3].map((each) => createHash('md5').update(`${each}`).digest('base64'))
+    const issued = await storage.uploads.issue(pdf, { ...person, size: 17 * MiB, partMd5 })
+    if (!issued.ok) throw new Error(issued.reason)
+    const { token } = issued.ticket
+    const resume = (digests: object) => storage.uploads.resume(pdf, { token, subject: 'user-1', ...digests })
+    for (const others of [{}, { partMd5: partMd5.toReversed() }, { partMd5: partMd5.slice(1) }]) {
+      expect(await resume(others)).toMatchObject({ ok: false, reason: 'checksum' })
+    }
+    const resumed = await resume({ partMd5 })
+    if (!resumed.ok || resumed.ticket.kind !== 'multipart') throw new Error('no parts')
+    expect(resumed.ticket.parts.map(({ headers }) => headers['content-md5'])).toEqual(partMd5)
+    await storage.uploads.abort(pdf, { token, subject: 'user-1' })
+    expect(await resume({ partMd5 }).catch(({ code }) => code)).toBe('STORAGE_ERR_NOT_FOUND')
+  })
+
   it('are refused when the body was swapped for one of equal length', async () => {
     const bytes = pdfBytes(500)
     const ticket = await issued(500, createHash('sha256').update(bytes).digest('base64'))

@@ -48,7 +48,8 @@ export function ownConnection(client: RedisClient, role: string): RedisClient {
     ? [
         [],
         {
-          redisOptions: { ...options?.redisOptions, ...connection },
+          // Otherwise a cluster with a `natMap` never becomes ready.
+          redisOptions: { ...options?.redisOptions, ...connection, lazyConnect: true },
           enableOfflineQueue: false,
           shardedSubscribers: role === 'subscriber',
           clusterRetryStrategy: RETRY,

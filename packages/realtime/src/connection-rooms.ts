@@ -4,10 +4,10 @@ import type { ConnectionHost } from './connection-host.ts'
 import { type ConnectionWork, tooSlow } from './connection-work.ts'
 import { RealtimeError } from './errors.ts'
 import type { Seat } from './node-presence.ts'
-import type { Member, Subscription } from './node-room.ts'
 import type { Hold } from './node-rooms.ts'
 import type { Identity } from './options.ts'
 import { type ClientMessage, type SubscribeRequest, USER_ROOM } from './protocol.ts'
+import type { Member, Subscription } from './room-audience.ts'
 import { encodePresence, type FoundRoom, type RoomAddress } from './room-registry.ts'
 
 // Its identity tells one request for a room from a later one.

@@ -8,9 +8,9 @@ import type { ConnectionSocket, ConnectionStream } from './connection-transport.
 import { ConnectionWork } from './connection-work.ts'
 import { RealtimeError } from './errors.ts'
 import { encodeFrame } from './frame.ts'
-import type { Subscription } from './node-room.ts'
 import type { Identity } from './options.ts'
 import { CLOSE, type ClientMessage, parseClientMessage, type Welcome } from './protocol.ts'
+import type { Subscription } from './room-audience.ts'
 import type { Taker } from './token-bucket.ts'
 
 type Phase = 'waiting' | 'authenticating' | 'ready' | 'closed'

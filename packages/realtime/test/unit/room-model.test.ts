@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import type { Broker, EpochEnd, HistorySpec } from '../../src/broker.ts'
 import { memoryPresence } from '../../src/memory-presence.ts'
-import { type Member, NodeRoom, type Subscription } from '../../src/node-room.ts'
+import { NodeRoom } from '../../src/node-room.ts'
 import type { Position } from '../../src/protocol.ts'
+import type { Member, Subscription } from '../../src/room-audience.ts'
 import { seededRandom } from '../support/seeded-random.ts'
 
 // As a soak: many more.

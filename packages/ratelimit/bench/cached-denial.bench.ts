@@ -1,6 +1,6 @@
-import { createRateLimiter, fixedWindow } from '@cays/ratelimit'
-import { Redis } from 'ioredis'
+import { fixedWindow } from '@cays/ratelimit'
 import { defineCase } from '../../../bench/define-case.ts'
+import { limiterOnRedis } from './limiter-on-redis.ts'
 
 export const benchmark = defineCase({
   operation: 'a denial remembered, Redis not asked',
@@ -9,13 +9,11 @@ export const benchmark = defineCase({
     {
       name: '@cays/ratelimit',
       async prepare({ redisUrl }) {
-        const redis = new Redis(redisUrl)
-        const limiter = createRateLimiter({
-          redis,
-          timeout: '10s',
-          denyCache: { maxAge: '1h' },
-          policies: { api: fixedWindow({ limit: 1, per: '1h' }) },
-        })
+        const { limiter, close } = limiterOnRedis(
+          redisUrl,
+          { api: fixedWindow({ limit: 1, per: '1h' }) },
+          { denyCache: { maxAge: '1h' } },
+        )
         await limiter.check('user:1')
         await limiter.check('user:1')
         return {
@@ -25,10 +23,7 @@ export const benchmark = defineCase({
               if (source !== 'cache') throw new Error('a denial was not answered from memory')
             }
           },
-          async close() {
-            await limiter.close()
-            redis.disconnect()
-          },
+          close,
         }
       },
     },

@@ -1,10 +1,10 @@
 import { createServer, type Server } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
-import { createRateLimiter, fixedWindow, gcra, type RateLimiter } from '@cays/ratelimit'
+import { fixedWindow, gcra, type RateLimiter } from '@cays/ratelimit'
 import { expressRateLimit } from '@cays/ratelimit/express'
 import express from 'express'
-import { Redis } from 'ioredis'
 import { type Contender, defineCase } from '../../../bench/define-case.ts'
+import { limiterOnRedis } from './limiter-on-redis.ts'
 
 const CONNECTIONS = 32
 const REQUEST = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'
@@ -73,20 +73,19 @@ function limited(decided: Decided): Contender {
   return {
     name: '@cays/ratelimit',
     async prepare({ redisUrl }) {
-      const redis = new Redis(redisUrl)
-      const limiter = createRateLimiter({
-        redis,
-        timeout: '10s',
-        heartbeat: 100,
-        denyCache: { maxAge: '1h' },
-        lease: decided === 'by leases' ? { maxShare: 1 } : false,
-        policies: {
-          api:
-            decided === 'by remembered denials'
-              ? fixedWindow({ limit: 1, per: '1d' })
-              : gcra({ limit: 1_000_000, per: '1s' }),
+      const policy =
+        decided === 'by remembered denials'
+          ? fixedWindow({ limit: 1, per: '1d' })
+          : gcra({ limit: 1_000_000, per: '1s' })
+      const { limiter, close } = limiterOnRedis(
+        redisUrl,
+        { api: policy },
+        {
+          heartbeat: '1s',
+          denyCache: { maxAge: '1h' },
+          lease: decided === 'by leases' ? { maxShare: 1 } : false,
         },
-      })
+      )
       const expected = { 'by leases': 'lease', 'by remembered denials': 'cache', 'by Redis': 'redis' }[
         decided
       ]
@@ -94,10 +93,7 @@ function limited(decided: Decided): Contender {
         source = (await limiter.check('everybody')).source
         await new Promise((resolve) => setTimeout(resolve, source === 'redis' ? 5 : 0))
       }
-      return await served(limiter, async () => {
-        await limiter.close()
-        redis.disconnect()
-      })
+      return await served(limiter, close)
     },
   }
 }

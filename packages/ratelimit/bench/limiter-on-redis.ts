@@ -1,4 +1,4 @@
-import { createRateLimiter, type Policy } from '@cays/ratelimit'
+import { createRateLimiter, type Policy, type RateLimiterOptions } from '@cays/ratelimit'
 import { Redis } from 'ioredis'
 import { inFlight } from '../../../bench/in-flight.ts'
 
@@ -9,22 +9,33 @@ export function subjectOf(index: number): string {
   return subjects[index % subjects.length] ?? ''
 }
 
-/** A limiter whose decisions are all made by Redis: another one would be measured as one that Redis made. */
+/** A limiter that never decides without Redis because that is late: it would be measured as if Redis had decided. */
 export function limiterOnRedis(
   redisUrl: string,
   policies: Readonly<Record<string, Policy>>,
-  prefix = 'bench',
+  options: Partial<RateLimiterOptions> = {},
 ) {
   const redis = new Redis(redisUrl)
-  const limiter = createRateLimiter({ redis, prefix, onError: 'closed', timeout: '10s', policies })
+  const limiter = createRateLimiter({
+    redis,
+    prefix: 'bench',
+    onError: 'closed',
+    timeout: '10s',
+    policies,
+    ...options,
+  })
   return {
     redis,
+    limiter,
     /** Decisions that are allowed, with so many callers that each wait for their answer. */
     decisions: (callers: number) =>
-      inFlight(callers, async (index) => {
-        const { allowed } = await limiter.check(subjectOf(index))
-        if (!allowed) throw new Error('a decision was not made by Redis')
-      }),
+      inFlight(
+        callers,
+        (index) => limiter.check(subjectOf(index)),
+        ({ allowed }) => {
+          if (!allowed) throw new Error('a decision was not made by Redis')
+        },
+      ),
     async close() {
       await limiter.close()
       redis.disconnect()

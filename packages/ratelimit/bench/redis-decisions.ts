@@ -39,13 +39,50 @@ function flexible(callers: number): Contender {
   }
 }
 
+/** What no batch can do without: its keys told to ioredis, an answer to each caller, and a script that does nothing. */
+function bare(callers: number): Contender {
+  return {
+    name: 'ioredis',
+    async prepare({ redisUrl }) {
+      const redis = new Redis(redisUrl)
+      const sha = String(await redis.script('LOAD', 'return 1'))
+      let keys: string[] = []
+      let answers: (() => void)[] = []
+      const send = async (waiting: readonly (() => void)[], named: readonly string[]) => {
+        await redis.evalsha(sha, named.length, ...named)
+        for (const answer of waiting) answer()
+      }
+      const flush = () => {
+        for (let at = 0; at < keys.length; at += 256) {
+          void send(answers.slice(at, at + 256), keys.slice(at, at + 256))
+        }
+        keys = []
+        answers = []
+      }
+      return {
+        run: inFlight(
+          callers,
+          (index) =>
+            new Promise<void>((resolve) => {
+              answers.push(resolve)
+              if (keys.push(`bench:{${index % 128}}:${subjectOf(index)}:api:g1000000`) === 1)
+                setImmediate(flush)
+            }),
+        ),
+        close: () => redis.disconnect(),
+      }
+    },
+  }
+}
+
 /** Decisions of one process through Redis, with a number of callers that each wait for their answer. */
-export function redisDecisions(callers: number, claims: readonly Claim[]) {
+export function redisDecisions(callers: number, claims: readonly Claim[], rounds = 11) {
   return defineCase({
     operation: `an allowed decision through Redis, ${callers} in flight, 1,000 subjects`,
     needs: { redis: true },
-    contenders: [ours(callers), flexible(callers)],
+    contenders: [ours(callers), flexible(callers), bare(callers)],
     claims,
+    rounds,
     roundTime: 300,
   })
 }

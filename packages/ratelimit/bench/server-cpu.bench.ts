@@ -8,7 +8,7 @@ function contender(name: string, policy: () => Policy): Contender {
     name,
     prepare({ redisUrl }) {
       const prefix = name.replaceAll(/\W/g, '')
-      const { redis, decisions, close } = limiterOnRedis(redisUrl, { api: policy() }, prefix)
+      const { redis, decisions, close } = limiterOnRedis(redisUrl, { api: policy() }, { prefix })
       return {
         run: counted('CPU of Redis', decisions(512), async () => {
           const info = await redis.info('cpu')

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Decision, PolicyDecision } from './decision.ts'
 
 /** `'ietf'`: RateLimit and RateLimit-Policy; `'legacy'`: X-RateLimit-*; both or none of them. */
@@ -17,19 +17,24 @@ export function limitFields(
   subject: string,
 ): Readonly<Record<string, string>> {
   const fields: Record<string, string> = {}
-  const entries = (Object.entries(decision.policies) as [string, PolicyDecision][]).filter(
-    ([, policy]) => !policy.shadow,
-  )
-  if (entries.length > 0 && (style === 'ietf' || style === 'both')) {
-    const shown = decision.allowed ? entries : entries.filter(([name]) => decision.limitedBy.includes(name))
-    const partition = `;pk=:${createHash('sha256').update(subject).digest().subarray(0, 9).toString('base64')}:`
-    fields['RateLimit-Policy'] = entries.map(([name, policy]) => policyItem(name, policy)).join(', ')
-    fields.RateLimit = shown
-      .map(([name, policy]) => `"${name}";r=${policy.remaining}${resetParameter(policy)}${partition}`)
-      .join(', ')
+  let tightest: PolicyDecision | undefined
+  let policies = ''
+  let standing = ''
+  const partition = style === 'ietf' || style === 'both' ? partitionOf(subject) : ''
+  for (const name in decision.policies) {
+    const policy = decision.policies[name] as PolicyDecision
+    if (policy.shadow) continue
+    policies += `${policies && ', '}${policyItem(name, policy)}`
+    if (decision.allowed || decision.limitedBy.includes(name)) {
+      standing += `${standing && ', '}"${name}";r=${policy.remaining}${resetParameter(policy)}${partition}`
+    }
+    if (!tightest || shareOf(policy) < shareOf(tightest)) tightest = policy
   }
-  if (entries.length > 0 && (style === 'legacy' || style === 'both')) {
-    const tightest = tightestOf(entries.map(([, policy]) => policy))
+  if (tightest && partition) {
+    fields['RateLimit-Policy'] = policies
+    fields.RateLimit = standing
+  }
+  if (tightest && (style === 'legacy' || style === 'both')) {
     const reset = tightest.allowed ? tightest.resetAfter : tightest.retryAfter
     fields['X-RateLimit-Limit'] = String(Math.floor(tightest.limit))
     fields['X-RateLimit-Remaining'] = String(tightest.remaining)
@@ -41,6 +46,11 @@ export function limitFields(
     fields['Retry-After'] = String(Math.max(1, Math.ceil(decision.retryAfter / 1_000)))
   }
   return fields
+}
+
+// Nine bytes of a digest tell partitions apart and tell nobody the subject.
+function partitionOf(subject: string): string {
+  return `;pk=:${hash('sha256', subject, 'base64').slice(0, 12)}:`
 }
 
 function policyItem(name: string, policy: PolicyDecision): string {
@@ -55,7 +65,7 @@ function resetParameter(policy: PolicyDecision): string {
   return Number.isFinite(wait) ? `;t=${Math.ceil(wait / 1_000)}` : ''
 }
 
-function tightestOf(policies: readonly PolicyDecision[]): PolicyDecision {
-  const share = (policy: PolicyDecision) => (policy.allowed ? policy.remaining / policy.capacity : -1)
-  return policies.reduce((tightest, policy) => (share(policy) < share(tightest) ? policy : tightest))
+// What is left of the capacity; a policy that denies has nothing.
+function shareOf(policy: PolicyDecision): number {
+  return policy.allowed ? policy.remaining / policy.capacity : -1
 }

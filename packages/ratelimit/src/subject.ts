@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { LimitConfigError } from './errors.ts'
 
 const LONGEST = 128
@@ -29,7 +29,7 @@ export function keyForm(form: string): string {
 
 // Of the UTF-16 text: a lone surrogate has no UTF-8.
 function digestOf(subject: string): string {
-  return `#${createHash('sha256').update(Buffer.from(subject, 'utf16le')).digest('base64url')}`
+  return `#${hash('sha256', Buffer.from(subject, 'utf16le'), 'base64url')}`
 }
 
 /** FNV-1a, for spreading subjects over partitions. */

@@ -1,7 +1,15 @@
 import { deepStrictEqual, ok } from 'node:assert'
 import { type RedisScript, redisScript } from '@cays/core/redis-script'
 import type { Redis } from 'ioredis'
-import { fixedWindow, gcra, quota, slidingLog, slidingWindow, tokenBucket } from '../../src/index.ts'
+import {
+  fixedWindow,
+  gcra,
+  type PolicySize,
+  quota,
+  slidingLog,
+  slidingWindow,
+  tokenBucket,
+} from '../../src/index.ts'
 import { MODE, type Mode } from '../../src/operation.ts'
 import { RedisStore } from '../../src/redis-store.ts'
 import { type Charge, Shapes } from '../../src/shapes.ts'
@@ -57,7 +65,7 @@ function asking(ground: Ground, script: RedisScript, policies: ConstructorParame
     prefix: store.prefix,
     ask: (mode: Mode, charge: Charge, argument = 0) =>
       store.run(shapes.of(mode, charge, argument), 'subject'),
-    resize: (name: string, size: number, life: number) =>
+    resize: (name: string, size: PolicySize | undefined, life: number) =>
       store.run(shapes.resize(name, size, life), 'subject'),
     keyOf: async (name: string) => {
       const [key] = await ground.operator.keys(`${store.prefix}:{*}:subject:${name}:*`)
@@ -182,6 +190,12 @@ export const SCRIPT_TRIALS: readonly Trial[] = [
         ok((await left()) > 400_000)
         await again(MODE.check, {})
       }
+      // What is in use lasts as long as the limit that holds says, from the moment it holds.
+      const own = asking(ground, script, { api: gcra({ limit: 1, per: '1s', burst: 1_000 }) })
+      await own.resize('api', { limit: 100, burst: 1_000 }, 2 * SECOND)
+      await own.ask(MODE.check, { cost: 900 })
+      await own.resize('api', undefined, SECOND)
+      ok((await ground.operator.pttl((await own.keyOf('api')) ?? '')) > 600_000)
     },
   },
   {
@@ -223,6 +237,16 @@ export const SCRIPT_TRIALS: readonly Trial[] = [
         await ask(MODE.check, { policies: [policy] })
         deepStrictEqual([policy, await ground.operator.exists('clock:long')], [policy, 0])
       }
+      // And what is the same for operations that follow each other is looked up once.
+      const change = 'local shape = shapes[index - 47]\n'
+      ok(script.lua.includes(change))
+      const looking = redisScript(
+        clocked(script).lua.replace(change, `${change}call('INCR', 'clock:looked')\n`),
+      )
+      const { ask: askAlike } = asking({ ...ground, user: ground.operator }, looking, everyAlgorithm)
+      await ground.operator.del('clock:looked')
+      await Promise.all(Array.from({ length: 5 }, () => askAlike(MODE.check, {})))
+      deepStrictEqual(await ground.operator.get('clock:looked'), '1')
     },
   },
 ]

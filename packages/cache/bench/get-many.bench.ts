@@ -1,5 +1,6 @@
 import { createCache } from '@cays/cache'
 import { Redis } from 'ioredis'
+import { LRUCache } from 'lru-cache'
 import { defineCase } from '../../../bench/define-case.ts'
 import { keys, load } from './in-memory.ts'
 
@@ -54,6 +55,42 @@ export const benchmark = defineCase({
             for (let index = 0; index < count; index++) {
               const texts = await redis.mget(batchOf(index).map((key) => `mget:${key}`))
               const found = new Map(texts.map((text) => [text, JSON.parse(text ?? 'null')]))
+              if (found.size !== BATCH) throw new Error('not everything is in Redis')
+            }
+          },
+          close: () => redis.disconnect(),
+        }
+      },
+    },
+    {
+      // The same work without a cache around it: which run of the server answered, what is in the envelope, and an
+      // LRU that is full. No cache that keeps what it reads, and knows that Redis did not lose writes, can do less.
+      name: 'floor',
+      async prepare({ redisUrl }) {
+        const redis = new Redis(redisUrl)
+        const run =
+          "return {redis.call('TIME')[1], string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')}"
+        const lru = new LRUCache<string, { readonly value: unknown }>({ max: 1, maxSize: 2 ** 26 })
+        const header = `1${'0'.repeat(23)}1763860000.123456.12345678|1|`
+        for (const key of keys) {
+          await redis.set(`floor:${key}`, `${header}["${key}"]\nj${JSON.stringify(await load(key))}`)
+        }
+        return {
+          async run(count) {
+            for (let index = 0; index < count; index++) {
+              const batch = batchOf(index)
+              const commands = [
+                ['mget', ...batch.map((key) => `floor:${key}`)],
+                ['eval', run, '0'],
+              ]
+              const [texts] = (await redis.pipeline(commands).exec()) ?? []
+              const found = new Map<string, unknown>()
+              for (const [position, text] of ((texts?.[1] ?? []) as string[]).entries()) {
+                const key = batch[position] ?? ''
+                const value: unknown = JSON.parse(text.slice(text.indexOf('\n') + 2))
+                lru.set(key, { value }, { size: text.length })
+                found.set(key, value)
+              }
               if (found.size !== BATCH) throw new Error('not everything is in Redis')
             }
           },

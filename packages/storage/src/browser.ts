@@ -1,32 +1,13 @@
-import { MULTIPART_ABOVE, partSizeFor } from './part-plan.ts'
+import { type FileFacts, factsOf } from './file-facts.ts'
+import { putBlob } from './put-blob.ts'
+import { UploadRefused } from './upload-refused.ts'
+import type { UploadServer } from './upload-server.ts'
 import type { UploadPart, UploadTicket } from './upload-types.ts'
 
+export type { FileFacts } from './file-facts.ts'
+export { UploadRefused } from './upload-refused.ts'
+export { type UploadServer, uploadEndpoint } from './upload-server.ts'
 export type { UploadPart, UploadTicket } from './upload-types.ts'
-
-/** What the server is told of a file before it is sent. */
-export interface FileFacts {
-  readonly name: string
-  readonly size: number
-  readonly type: string
-  /** Absent on pages without HTTPS, where browsers do not hash. */
-  readonly sha256?: string
-  readonly partSha256?: readonly string[]
-}
-
-/** How the browser talks to the server of the app; `uploadEndpoint` does it with the Express routes. */
-export interface UploadServer<Result> {
-  /** Throws `UploadRefused` when the file is not wanted. */
-  issue(file: FileFacts, signal: AbortSignal): Promise<UploadTicket>
-  /** New URLs for an interrupted upload; `undefined` or absent: start again. */
-  resume?(
-    request: { readonly token: string; readonly partSha256?: readonly string[] },
-    signal: AbortSignal,
-  ): Promise<UploadTicket | undefined>
-  /** What the upload ends with; absent: with the token, for a request of the app's own. */
-  complete?(token: string, signal: AbortSignal): Promise<Result>
-  /** Tells the server that the file will not come, so that its parts are thrown away at once. */
-  abort?(token: string): Promise<unknown>
-}
 
 /** How a file is sent. */
 export interface BrowserUploadOptions {
@@ -50,17 +31,6 @@ export interface UploadState<Result> {
   /** Of a `done` one. */
   readonly token?: string
   readonly result?: Result
-}
-
-/** The server or the bucket does not want the file: the same again is of no use. */
-export class UploadRefused extends Error {
-  readonly reason: string
-
-  constructor(reason: string, detail: string) {
-    super(detail)
-    this.name = 'UploadRefused'
-    this.reason = reason
-  }
 }
 
 /**
@@ -189,7 +159,7 @@ export class BrowserUpload<Result = unknown> {
 
   async #send(part: UploadPart, index: number, body: Blob, signal: AbortSignal): Promise<void> {
     await this.#retry(signal, () =>
-      put(part, body, signal, (loaded) => {
+      putBlob(part, body, signal, (loaded) => {
         this.#loaded.set(index, loaded)
         this.#change('sending')
       }),
@@ -257,79 +227,6 @@ export class BrowserUpload<Result = unknown> {
     this.#state = { phase, sent: Math.min(sent, this.file.size), total: this.file.size, ...more }
     for (const listener of this.#listeners) listener()
   }
-}
-
-/** The routes of `expressUploads` for one kind of upload, e.g. `/uploads/resume`. */
-export function uploadEndpoint<Result = unknown>(url: string, init: RequestInit = {}): UploadServer<Result> {
-  const ask = async (step: string, body: object, signal?: AbortSignal) => {
-    const headers = { ...(init.headers as Record<string, string>), 'content-type': 'application/json' }
-    const request = {
-      ...init,
-      method: 'POST',
-      headers,
-      body: JSON.stringify(body),
-      ...(signal ? { signal } : {}),
-    }
-    const answer = await fetch(`${url}/${step}`, request)
-    const json = await answer.json().catch(() => undefined)
-    if (answer.ok && json) return json
-    if (answer.status >= 500 || answer.status === 429) throw new Error(`the server answered ${answer.status}`)
-    throw new UploadRefused(
-      json?.reason ?? String(answer.status),
-      json?.detail ?? 'The server refused the file.',
-    )
-  }
-  return {
-    issue: async (file, signal) => (await ask('issue', file, signal)).ticket,
-    resume: async (request, signal) => (await ask('resume', request, signal)).ticket,
-    complete: async (token, signal) => (await ask('complete', { token }, signal)).result,
-    abort: (token) => ask('abort', { token }),
-  }
-}
-
-async function factsOf(file: File, signal: AbortSignal): Promise<FileFacts> {
-  const facts = { name: file.name.slice(0, 200), size: file.size, type: file.type }
-  if (!globalThis.crypto?.subtle) return facts
-  if (file.size <= MULTIPART_ABOVE) return { ...facts, sha256: await sha256(file) }
-  const partSha256: string[] = []
-  const partSize = partSizeFor(file.size)
-  for (let start = 0; start < file.size; start += partSize) {
-    signal.throwIfAborted()
-    partSha256.push(await sha256(file.slice(start, start + partSize)))
-  }
-  return { ...facts, partSha256 }
-}
-
-async function sha256(blob: Blob): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', await blob.arrayBuffer()))
-  return btoa(String.fromCharCode(...digest))
-}
-
-function put(
-  { url, headers }: UploadPart,
-  body: Blob,
-  signal: AbortSignal,
-  onProgress: (sent: number) => void,
-): Promise<void> {
-  return new Promise((resolve, reject) => {
-    // fetch cannot tell how much of a body has left.
-    const request = new XMLHttpRequest()
-    const abort = () => request.abort()
-    request.open('PUT', url)
-    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value)
-    request.upload.onprogress = (event) => onProgress(event.loaded)
-    request.onloadend = () => {
-      signal.removeEventListener('abort', abort)
-      const { status } = request
-      // 412: the key is written once, and an earlier try of ours did it.
-      if ((status >= 200 && status < 300) || status === 412) resolve()
-      else if (status === 0 || status >= 500 || status === 429) reject(new Error('the connection broke'))
-      else reject(new UploadRefused('bucket', 'The store did not take the file.'))
-    }
-    signal.addEventListener('abort', abort)
-    if (signal.aborted) reject(signal.reason)
-    else request.send(body)
-  })
 }
 
 function pause(milliseconds: number, signal: AbortSignal): Promise<void> {

@@ -4,7 +4,8 @@ import { StorageUsageError } from './errors.ts'
 import { PART_SIZE } from './part-plan.ts'
 import type { Credentials } from './presign.ts'
 import type { Capabilities, Given, Provider } from './provider.ts'
-import { type S3Settings, s3Provider } from './s3-provider.ts'
+import type { S3Settings } from './s3-client.ts'
+import { s3Provider } from './s3-provider.ts'
 
 /** A bucket as it is named in `createStorage`; opens its provider when the storage is created. */
 export interface BucketSource<Can extends Capabilities = Capabilities> {

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { type BucketSource, r2, s3 } from './buckets.ts'
-import { examine, type Finding } from './doctor.ts'
+import { examine } from './doctor.ts'
+import type { Finding } from './doctor-finding.ts'
 import { StorageError } from './errors.ts'
 import { redactUrl } from './redact-url.ts'
 

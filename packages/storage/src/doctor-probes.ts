@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { StorageError } from './errors.ts'
-import type { Capabilities, Provider } from './provider.ts'
+import type { Capabilities, ObjectHeaders, Provider } from './provider.ts'
 
 /** What shows only when it is tried: a server may take a condition and ignore it. */
 export type Probed = Pick<
@@ -8,15 +8,16 @@ export type Probed = Pick<
   'conditionalPut' | 'conditionalMultipart' | 'conditionalCopy' | 'verifiesSha256'
 >
 
-const BYTES = Buffer.from('hello')
-const PLAIN = { contentType: 'text/plain' }
+/** What the doctor writes. */
+export const PROBE: Buffer<ArrayBuffer> = Buffer.from('written by cays-storage doctor\n')
+export const PLAIN: ObjectHeaders = { contentType: 'text/plain' }
 
 /** Asks for what must be refused, and sees whether it is. Leaves objects under the prefix. */
 export async function probeCapabilities(provider: Provider, prefix: string): Promise<Probed> {
   const taken = `${prefix}taken`
-  await provider.put(taken, BYTES, PLAIN, {})
+  await provider.put(taken, PROBE, PLAIN, {})
   return {
-    conditionalPut: await refuses(() => provider.put(taken, BYTES, PLAIN, { ifNoneMatch: '*' })),
+    conditionalPut: await refuses(() => provider.put(taken, PROBE, PLAIN, { ifNoneMatch: '*' })),
     conditionalMultipart: await refuses(() => overwriteInParts(provider, taken)),
     conditionalCopy: await refuses(() =>
       provider.copy(taken, `${prefix}copied`, undefined, { ifMatch: '0'.repeat(32) }),
@@ -30,20 +31,20 @@ export async function acceptsOtherSizes(provider: Provider, key: string): Promis
   const put = async (size: number) => {
     const headers = { 'content-type': 'text/plain', 'content-length': String(size) }
     const url = provider.sign({ method: 'PUT', key, expires: 60, headers })
-    const answer = await fetch(url, { method: 'PUT', body: BYTES, headers: { 'content-type': 'text/plain' } })
+    const answer = await fetch(url, { method: 'PUT', body: PROBE, headers: { 'content-type': 'text/plain' } })
     return answer.status
   }
-  const status = await put(BYTES.length)
+  const status = await put(PROBE.length)
   if (status !== 200) {
     throw new StorageError('STORAGE_ERR_DENIED', `what was signed is refused with status ${status}`)
   }
-  return (await put(BYTES.length - 1)) === 200
+  return (await put(PROBE.length - 1)) === 200
 }
 
 async function overwriteInParts(provider: Provider, key: string): Promise<void> {
   const uploadId = await provider.startMultipart(key, PLAIN)
   try {
-    const { etag } = await provider.putPart(key, uploadId, 1, BYTES)
+    const { etag } = await provider.putPart(key, uploadId, 1, PROBE)
     await provider.completeMultipart(key, uploadId, [{ partNumber: 1, etag }], { ifNoneMatch: '*' })
   } catch (error) {
     await provider.abortMultipart(key, uploadId)
@@ -56,9 +57,9 @@ async function verifiesSha256(provider: Provider, key: string): Promise<boolean>
     'content-type': 'text/plain',
     'x-amz-checksum-sha256': createHash('sha256').update('other bytes').digest('base64'),
   }
-  const signed = { ...headers, 'content-length': String(BYTES.length) }
+  const signed = { ...headers, 'content-length': String(PROBE.length) }
   const url = provider.sign({ method: 'PUT', key, expires: 60, headers: signed })
-  return (await fetch(url, { method: 'PUT', body: BYTES, headers })).status !== 200
+  return (await fetch(url, { method: 'PUT', body: PROBE, headers })).status !== 200
 }
 
 async function refuses(work: () => Promise<unknown>): Promise<boolean> {

@@ -1,28 +1,16 @@
 import { randomUUID } from 'node:crypto'
-import { GetBucketLifecycleConfigurationCommand, type LifecycleRule, S3Client } from '@aws-sdk/client-s3'
-import { acceptsOtherSizes, probeCapabilities } from './doctor-probes.ts'
-import { StorageError } from './errors.ts'
-import { type Credentials, encodePath } from './presign.ts'
+import { examineCors } from './doctor-cors.ts'
+import { adviceFor, type Finding, guarded, wordsOf } from './doctor-finding.ts'
+import { examineLifecycle, examineUploads } from './doctor-leftovers.ts'
+import { acceptsOtherSizes, PLAIN, PROBE, probeCapabilities } from './doctor-probes.ts'
+import { examineReaders } from './doctor-readers.ts'
 import type { Provider } from './provider.ts'
-import { fromS3 } from './s3-error.ts'
-import { type S3Settings, s3Provider } from './s3-provider.ts'
+import type { S3Settings } from './s3-client.ts'
+import { s3Provider } from './s3-provider.ts'
 
-/** What one check has found, in words without secrets. */
-export interface Finding {
-  readonly check: string
-  readonly outcome: 'ok' | 'warning' | 'failure' | 'unknown'
-  readonly detail: string
-  /** What to do about it. */
-  readonly advice?: string | undefined
-}
-
-const UPLOAD_HEADERS = ['content-type', 'if-none-match', 'x-amz-checksum-sha256']
-const DAY = 86_400_000
 const MINUTE = 60_000
 /** Beyond this S3 refuses every request that does not make up for it. */
 const MOST_SKEW = 15 * MINUTE
-const MOST_COUNTED = 1_000
-
 /**
  * Looks at a bucket the way the app will use it: with real requests, on small objects under `cays-doctor/` that are
  * removed again. What cannot work without what failed is not tried.
@@ -139,159 +127,6 @@ async function examineCapabilities(
   }
 }
 
-async function examineReaders(
-  provider: Provider,
-  { endpoint, bucket, publicBaseUrl }: S3Settings,
-  prefix: string,
-): Promise<Finding> {
-  const check = 'readers'
-  const key = `${prefix}read by strangers`
-  await provider.put(key, PROBE, PLAIN, {})
-  if (publicBaseUrl === undefined) {
-    const { status } = await fetch(`${endpoint}/${bucket}/${encodePath(key)}`)
-    return status === 200
-      ? {
-          check,
-          outcome: 'failure',
-          detail: 'everybody can read this bucket',
-          advice: 'Take its policy or ACL away, or say that it is meant so: --public-url.',
-        }
-      : { check, outcome: 'ok', detail: 'strangers are refused' }
-  }
-  const answer = await fetch(`${publicBaseUrl}/${encodePath(key)}`)
-  const body = Buffer.from(await answer.arrayBuffer())
-  if (answer.status !== 200 || !body.equals(PROBE)) {
-    return {
-      check,
-      outcome: 'failure',
-      detail: `the public address does not give the object (status ${answer.status})`,
-      advice: 'Connect the custom domain to this bucket.',
-    }
-  }
-  if (/\.r2\.dev$/.test(new URL(publicBaseUrl).hostname)) {
-    return {
-      check,
-      outcome: 'warning',
-      detail: 'the public address is one of r2.dev: slowed down on purpose, and not cached',
-      advice: 'Connect a custom domain, and switch the r2.dev address off.',
-    }
-  }
-  if (answer.headers.get('x-content-type-options') !== 'nosniff') {
-    return {
-      check,
-      outcome: 'warning',
-      detail: 'the public address lets browsers guess types',
-      advice: 'Add "X-Content-Type-Options: nosniff" to the answers of the domain.',
-    }
-  }
-  return { check, outcome: 'ok', detail: 'everybody can read, as asked for' }
-}
-
-async function examineCors(provider: Provider, origin: string, prefix: string): Promise<Finding> {
-  const url = provider.sign({ method: 'PUT', key: `${prefix}cors`, expires: 60 })
-  const answer = await fetch(url, {
-    method: 'OPTIONS',
-    headers: {
-      origin,
-      'access-control-request-method': 'PUT',
-      'access-control-request-headers': UPLOAD_HEADERS.join(','),
-    },
-  })
-  const listOf = (name: string) =>
-    (answer.headers.get(name) ?? '').split(',').map((one) => one.trim().toLowerCase())
-  const allows = (name: string, wanted: readonly string[]) => {
-    const listed = listOf(name)
-    return wanted.every((one) => listed.includes('*') || listed.includes(one.toLowerCase()))
-  }
-  const allowed =
-    answer.ok &&
-    allows('access-control-allow-origin', [origin]) &&
-    allows('access-control-allow-methods', ['PUT']) &&
-    allows('access-control-allow-headers', UPLOAD_HEADERS)
-  if (allowed) return { check: 'cors', outcome: 'ok', detail: `pages of ${origin} may upload` }
-  const rule = {
-    AllowedOrigins: [origin],
-    AllowedMethods: ['GET', 'PUT'],
-    AllowedHeaders: UPLOAD_HEADERS,
-    ExposeHeaders: ['ETag'],
-    MaxAgeSeconds: 3_600,
-  }
-  return {
-    check: 'cors',
-    outcome: 'failure',
-    detail: `pages of ${origin} may not upload`,
-    advice: `Add to the bucket's CORS policy: ${JSON.stringify([rule])}`,
-  }
-}
-
-async function examineLifecycle(patient: S3Settings): Promise<Finding> {
-  const check = 'lifecycle'
-  const advice =
-    'Add a rule that ends incomplete multipart uploads after 7 days; storage.sweep() does it earlier.'
-  try {
-    const rules = await lifecycleOf(patient)
-    const days = rules
-      .filter(({ Status, Filter, Prefix }) => Status === 'Enabled' && !(Filter?.Prefix ?? Prefix))
-      .flatMap(({ AbortIncompleteMultipartUpload: abort }) => abort?.DaysAfterInitiation ?? [])
-    if (days.length > 0) {
-      return { check, outcome: 'ok', detail: `abandoned uploads end after ${Math.min(...days)} days` }
-    }
-    return { check, outcome: 'warning', detail: 'abandoned uploads never end by themselves', advice }
-  } catch (error) {
-    if (causeOf(error) === 'NoSuchLifecycleConfiguration') {
-      return { check, outcome: 'warning', detail: 'abandoned uploads never end by themselves', advice }
-    }
-    return { check, outcome: 'unknown', detail: `these credentials cannot see the rules: ${wordsOf(error)}` }
-  }
-}
-
-async function lifecycleOf({
-  endpoint,
-  region,
-  bucket,
-  credentials,
-}: S3Settings): Promise<readonly LifecycleRule[]> {
-  const client = new S3Client({
-    endpoint,
-    region,
-    credentials: { ...credentials } as Credentials & { sessionToken: string },
-    forcePathStyle: true,
-  })
-  try {
-    const command = new GetBucketLifecycleConfigurationCommand({ Bucket: bucket })
-    return (await client.send(command)).Rules ?? []
-  } catch (error) {
-    throw fromS3(error)
-  } finally {
-    client.destroy()
-  }
-}
-
-async function examineUploads(provider: Provider): Promise<Finding> {
-  const before = Date.now() - DAY
-  let old = 0
-  for await (const { startedAt } of provider.openUploads('')) {
-    if (startedAt.getTime() < before && ++old === MOST_COUNTED) break
-  }
-  const check = 'left behind'
-  if (old === 0) return { check, outcome: 'ok', detail: 'no upload was begun more than a day ago' }
-  return {
-    check,
-    outcome: 'warning',
-    detail: `${old}${old === MOST_COUNTED ? ' or more' : ''} uploads were begun more than a day ago`,
-    advice: 'Run storage.sweep() about once an hour.',
-  }
-}
-
-/** A check that breaks off is a finding too. */
-async function guarded(check: string, work: () => Promise<Finding>): Promise<Finding> {
-  try {
-    return await work()
-  } catch (error) {
-    return { check, outcome: 'failure', detail: wordsOf(error), advice: adviceFor(error) }
-  }
-}
-
 async function removed(provider: Provider, key: string): Promise<void> {
   for (const error of (await provider.deleteMany([key])).values()) throw error
 }
@@ -302,31 +137,3 @@ async function cleanUp(provider: Provider, prefix: string): Promise<void> {
   for await (const { key, uploadId } of provider.openUploads(prefix))
     await provider.abortMultipart(key, uploadId)
 }
-
-/** The provider's own name for what went wrong. */
-function causeOf(error: unknown): string | undefined {
-  const { cause } = error as { readonly cause?: { readonly name?: unknown; readonly Code?: unknown } }
-  const name = cause?.Code ?? cause?.name
-  return typeof name === 'string' ? name : undefined
-}
-
-function wordsOf(error: unknown): string {
-  const name = causeOf(error)
-  const text = error instanceof StorageError ? error.message : 'the check broke off'
-  return name ? `${text} (${name})` : text
-}
-
-const ADVICE: Readonly<Record<string, string>> = {
-  InvalidAccessKeyId: 'The key id is not known here.',
-  SignatureDoesNotMatch: 'The secret does not belong to the key id.',
-  Unauthorized: 'The key id is not known here, or may not do this.',
-  AccessDenied: 'Give the token "Object Read & Write" on this bucket.',
-  NoSuchBucket: 'There is no bucket of that name here.',
-}
-
-function adviceFor(error: unknown): string | undefined {
-  return ADVICE[causeOf(error) ?? '']
-}
-
-const PROBE = Buffer.from('written by cays-storage doctor\n')
-const PLAIN = { contentType: 'text/plain' }

@@ -1,5 +1,5 @@
+export type { Bucket } from './bucket.ts'
 export type {
-  Bucket,
   Call,
   CopyOptions,
   DeleteOutcome,
@@ -14,7 +14,7 @@ export type {
   SignGetOptions,
   SignPutOptions,
   StoredObject,
-} from './bucket.ts'
+} from './bucket-types.ts'
 export {
   type BucketSource,
   type R2Capabilities,
@@ -52,6 +52,7 @@ export {
   type MemoryOptions,
   memory,
 } from './local-buckets.ts'
+export type { PartDigests } from './part-digests.ts'
 export type { Credentials } from './presign.ts'
 export type { Capabilities, Given, IsTrue, Lacking, Needs, ObjectHead, ObjectInfo } from './provider.ts'
 export type { PutResult } from './put.ts'
@@ -63,7 +64,6 @@ export type {
   CompleteResult,
   IssueRequest,
   IssueResult,
-  PartDigests,
   Refusal,
   RefusalReason,
   ResumeRequest,

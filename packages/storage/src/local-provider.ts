@@ -1,12 +1,19 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { abortable, type Bytes } from './abortable.ts'
 import { StorageError } from './errors.ts'
 import { KeyLocks } from './key-locks.ts'
 import type { LocalCapabilities } from './local-buckets.ts'
+import { LocalMultipart } from './local-multipart.ts'
 import type { Expected, LocalObject, LocalStore } from './local-store.ts'
 import type { Presigner } from './presign.ts'
-import type { Conditions, ListPage, ObjectHead, ObjectHeaders, Provider } from './provider.ts'
-
-type Bytes = AsyncIterable<Uint8Array> | Iterable<Uint8Array>
+import type {
+  Conditions,
+  ListPage,
+  ObjectHead,
+  ObjectHeaders,
+  OpenUpload,
+  Provider,
+  StoredPart,
+} from './provider.ts'
 
 interface LocalSettings {
   readonly name: 'disk' | 'memory'
@@ -16,15 +23,9 @@ interface LocalSettings {
   readonly maxObjectBytes: number
 }
 
-// User keys have no control characters, so these are nobody else's.
-const UPLOADS = '\u0001uploads/'
-const PARTS = '\u0001parts/'
-const PARTIAL = 'partial:'
-const MIN_PART_BYTES = 5 * 2 ** 20
-
 /**
  * The rules of an S3 server over a store of this machine, so that code and tests meet the same conditions,
- * multipart uploads and ETags as in production. Multipart uploads and their parts are objects of the store.
+ * multipart uploads and ETags as in production.
  *
  * `ifNoneMatch` is decided by the store among all processes, `ifMatch` among the writers of this one.
  */
@@ -35,11 +36,13 @@ export class LocalProvider implements Provider {
   readonly #store: LocalStore
   readonly #presigner: Presigner | undefined
   readonly #locks = new KeyLocks()
+  readonly #multipart: LocalMultipart
 
   constructor({ name, store, presigner, publicBaseUrl, maxObjectBytes }: LocalSettings) {
     this.name = name
     this.publicBaseUrl = publicBaseUrl
     this.#store = store
+    this.#multipart = new LocalMultipart(store)
     this.#presigner = presigner
     this.capabilities = {
       signedUrls: presigner !== undefined,
@@ -87,11 +90,8 @@ export class LocalProvider implements Provider {
     return ifMatch === undefined ? await write() : await this.#locks.run(key, write)
   }
 
-  async startMultipart(key: string, headers: ObjectHeaders): Promise<string> {
-    const id = randomUUID()
-    const record = Buffer.from(JSON.stringify({ key, headers }))
-    await this.#store.write(UPLOADS + id, [record], { headers: PLAIN, exclusive: true })
-    return id
+  startMultipart(key: string, headers: ObjectHeaders): Promise<string> {
+    return this.#multipart.start(key, headers)
   }
 
   putPart(
@@ -105,7 +105,7 @@ export class LocalProvider implements Provider {
   }
 
   /** `putPart` of a stream, as its bytes arrive. */
-  async writePart(
+  writePart(
     key: string,
     uploadId: string,
     partNumber: number,
@@ -113,21 +113,11 @@ export class LocalProvider implements Provider {
     expected: Expected,
     signal?: AbortSignal,
   ): Promise<{ readonly etag: string }> {
-    await this.#upload(key, uploadId)
-    return await this.#store.write(partKey(uploadId, partNumber), abortable(body, signal), {
-      headers: PLAIN,
-      exclusive: false,
-      expected,
-    })
+    return this.#multipart.write(key, uploadId, partNumber, body, expected, signal)
   }
 
-  async listParts(key: string, uploadId: string) {
-    await this.#upload(key, uploadId)
-    const parts = []
-    for await (const { key: name, size, etag } of this.#store.list(`${PARTS}${uploadId}/`)) {
-      parts.push({ partNumber: Number(name.split('/')[2]), size, etag })
-    }
-    return parts.sort((a, b) => a.partNumber - b.partNumber)
+  listParts(key: string, uploadId: string): Promise<readonly StoredPart[]> {
+    return this.#multipart.parts(key, uploadId)
   }
 
   completeMultipart(
@@ -137,60 +127,17 @@ export class LocalProvider implements Provider {
     conditions: Conditions,
     signal?: AbortSignal,
   ): Promise<{ readonly etag: string }> {
-    return this.#locks.run(UPLOADS + uploadId, async () => {
-      const { headers } = await this.#upload(key, uploadId)
-      const found: LocalObject[] = []
-      for (const { partNumber, etag } of parts) {
-        const part = await this.#store.read(partKey(uploadId, partNumber))
-        if (!part || part.head.etag !== etag) {
-          throw new StorageError('STORAGE_ERR_CHECKSUM', 'a part of the upload is not the one that was sent')
-        }
-        found.push(part)
-      }
-      const sizes = found.map(({ head }) => head.size)
-      const inner = sizes.slice(0, -1)
-      if (
-        inner.some((size) => size < MIN_PART_BYTES || size !== sizes[0]) ||
-        (sizes.at(-1) ?? 0) > (sizes[0] ?? 0)
-      ) {
-        throw new StorageError(
-          'STORAGE_ERR_SIZE',
-          'parts must have one size of at least 5 MiB, but for the last',
-        )
-      }
-      const digest = createHash('md5')
-      for (const { head } of found) digest.update(head.etag, 'hex')
-      const etag = `${digest.digest('hex')}-${found.length}`
-      await this.write(key, joined(found), headers, conditions, {}, signal, etag)
-      await this.abortMultipart(key, uploadId)
-      return { etag }
-    })
+    return this.#multipart.complete(key, uploadId, parts, (body, headers, etag) =>
+      this.write(key, body, headers, conditions, {}, signal, etag),
+    )
   }
 
-  async abortMultipart(_key: string, uploadId: string): Promise<void> {
-    if (uploadId.startsWith(PARTIAL)) return await this.#store.discard(uploadId.slice(PARTIAL.length))
-    await this.#store.remove(UPLOADS + uploadId)
-    for await (const { key } of this.#store.list(`${PARTS}${uploadId}/`)) await this.#store.remove(key)
+  abortMultipart(_key: string, uploadId: string): Promise<void> {
+    return this.#multipart.abort(uploadId)
   }
 
-  async *openUploads(prefix: string) {
-    const open = new Map<string, Date>()
-    for await (const { key, lastModified } of this.#store.list(UPLOADS)) {
-      open.set(key.slice(UPLOADS.length), lastModified)
-    }
-    // A part may have arrived after its upload was ended.
-    for await (const { key, lastModified } of this.#store.list(PARTS)) {
-      const id = key.split('/')[1] ?? ''
-      if (!open.has(id)) open.set(id, lastModified)
-    }
-    for (const [uploadId, startedAt] of open) {
-      const record = await this.#record(uploadId)
-      const key = record?.key ?? ''
-      if (key.startsWith(prefix)) yield { key, uploadId, startedAt }
-    }
-    for await (const { id, startedAt } of this.#store.unfinished()) {
-      if (prefix === '') yield { key: '', uploadId: PARTIAL + id, startedAt }
-    }
+  openUploads(prefix: string): AsyncGenerator<OpenUpload> {
+    return this.#multipart.open(prefix)
   }
 
   async get(
@@ -267,26 +214,6 @@ export class LocalProvider implements Provider {
     if (!object) throw new StorageError('STORAGE_ERR_NOT_FOUND', 'there is no such object')
     return object
   }
-
-  async #record(id: string): Promise<{ readonly key: string; readonly headers: ObjectHeaders } | undefined> {
-    const object = await this.#store.read(UPLOADS + id)
-    if (!object) return undefined
-    const chunks: Uint8Array[] = []
-    for await (const chunk of object.body(0, object.head.size - 1)) chunks.push(chunk)
-    return JSON.parse(Buffer.concat(chunks).toString())
-  }
-
-  async #upload(key: string, id: string) {
-    const record = await this.#record(id)
-    if (record?.key !== key) throw new StorageError('STORAGE_ERR_NOT_FOUND', 'there is no such upload')
-    return record
-  }
-}
-
-const PLAIN: ObjectHeaders = { contentType: 'application/octet-stream' }
-
-function partKey(uploadId: string, partNumber: number): string {
-  return `${PARTS}${uploadId}/${String(partNumber).padStart(5, '0')}`
 }
 
 function unquoted(etag: string): string {
@@ -295,15 +222,4 @@ function unquoted(etag: string): string {
 
 function taken(): StorageError {
   return new StorageError('STORAGE_ERR_PRECONDITION', 'there is an object of this key already')
-}
-
-async function* joined(parts: readonly LocalObject[]): AsyncGenerator<Uint8Array> {
-  for (const { head, body } of parts) yield* body(0, head.size - 1)
-}
-
-async function* abortable(body: Bytes, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
-  for await (const chunk of body) {
-    signal?.throwIfAborted()
-    yield chunk
-  }
 }

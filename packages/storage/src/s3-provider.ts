@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -13,58 +12,31 @@ import {
   ListObjectsV2Command,
   ListPartsCommand,
   PutObjectCommand,
-  S3Client,
   UploadPartCommand,
   UploadPartCopyCommand,
 } from '@aws-sdk/client-s3'
 import { StorageError, StorageUsageError } from './errors.ts'
 import { mintR2Credentials } from './grant.ts'
-import { type Credentials, encodePath, Presigner } from './presign.ts'
-import type {
-  Capabilities,
-  Conditions,
-  ListPage,
-  ObjectHead,
-  ObjectHeaders,
-  OpenUpload,
-  Provider,
-  StoredPart,
-} from './provider.ts'
+import { Presigner } from './presign.ts'
+import type { ListPage, OpenUpload, Provider, StoredPart } from './provider.ts'
+import { openS3Client, type S3Settings } from './s3-client.ts'
 import { fromS3 } from './s3-error.ts'
-import { S3Http } from './s3-http.ts'
-
-export interface S3Settings {
-  readonly name: 'r2' | 's3'
-  readonly endpoint: string
-  readonly region: string
-  readonly bucket: string
-  readonly credentials: Credentials
-  readonly capabilities: Capabilities
-  /** Where everybody can read. */
-  readonly publicBaseUrl?: string | undefined
-  /** R2's, for grants. */
-  readonly accountId?: string | undefined
-  /** Milliseconds without progress after which a request is given up and tried again. */
-  readonly timeout: number
-  /** Tries of one request in all. */
-  readonly attempts: number
-}
+import {
+  conditionsInput,
+  copySource,
+  etagOf,
+  etagOfParts,
+  headersInput,
+  headOf,
+  md5,
+  present,
+  readable,
+} from './s3-object.ts'
 
 /** R2, S3, Ceph and whatever else speaks S3, through the AWS SDK. */
 export function s3Provider(settings: S3Settings): Provider {
   const { bucket: Bucket, capabilities, name } = settings
-  const client = new S3Client({
-    endpoint: settings.endpoint,
-    region: settings.region,
-    credentials: { ...settings.credentials } as Credentials & { sessionToken: string },
-    forcePathStyle: true,
-    maxAttempts: settings.attempts,
-    // The SDK's default adds checksums that R2, Ceph and others refuse or ignore; we send our own.
-    requestChecksumCalculation: 'WHEN_REQUIRED',
-    responseChecksumValidation: 'WHEN_REQUIRED',
-    requestHandler: new S3Http(settings.timeout),
-  })
-  hashOnce(client)
+  const client = openS3Client(settings)
   const presigner = new Presigner(settings.endpoint, Bucket, settings.region, settings.credentials)
 
   const call = async <T>(
@@ -286,113 +258,4 @@ export function s3Provider(settings: S3Settings): Provider {
       client.destroy()
     },
   }
-}
-
-const WRITE_ID = 'cays-write-id'
-
-/**
- * Keeps the SDK from hashing a body whose MD5 is in a header that it signs: the provider checks that one before the
- * object exists, and a second hash would prove nothing more.
- */
-function hashOnce(client: S3Client): void {
-  client.middlewareStack.add(
-    (next) => (call) => {
-      const { headers } = call.request as { readonly headers: Record<string, string> }
-      if (headers['content-md5'] !== undefined) headers['x-amz-content-sha256'] = 'UNSIGNED-PAYLOAD'
-      return next(call)
-    },
-    { step: 'build', name: 'hashOnce' },
-  )
-}
-
-/** The provider checks it before the object exists; every S3 we know does, unlike newer checksums. */
-function md5(body: Uint8Array): string {
-  return createHash('md5').update(body).digest('base64')
-}
-
-function headersInput(headers: ObjectHeaders) {
-  const { contentType, contentDisposition, cacheControl, metadata, writeId } = headers
-  return {
-    ContentType: contentType,
-    ...(contentDisposition ? { ContentDisposition: contentDisposition } : {}),
-    ...(cacheControl ? { CacheControl: cacheControl } : {}),
-    ...(metadata || writeId ? { Metadata: { ...metadata, ...(writeId && { [WRITE_ID]: writeId }) } } : {}),
-  }
-}
-
-function copySource(bucket: string, key: string): string {
-  return `${bucket}/${encodePath(key)}`
-}
-
-function conditionsInput({ ifMatch, ifNoneMatch }: Conditions) {
-  return { ...(ifMatch ? { IfMatch: ifMatch } : {}), ...(ifNoneMatch ? { IfNoneMatch: ifNoneMatch } : {}) }
-}
-
-interface HeadAnswer {
-  readonly ContentLength?: number | undefined
-  readonly ContentRange?: string | undefined
-  readonly ETag?: string | undefined
-  readonly LastModified?: Date | undefined
-  readonly ContentType?: string | undefined
-  readonly ContentDisposition?: string | undefined
-  readonly CacheControl?: string | undefined
-  readonly Metadata?: Record<string, string> | undefined
-}
-
-function headOf(key: string, answer: HeadAnswer): ObjectHead {
-  // Of a range the answer's length is the range's; the object's stands behind the slash.
-  const whole = answer.ContentRange?.split('/')[1]
-  const { [WRITE_ID]: writeId, ...metadata } = answer.Metadata ?? {}
-  return {
-    key,
-    size: whole && whole !== '*' ? Number(whole) : (answer.ContentLength ?? 0),
-    etag: etagOf(answer.ETag),
-    lastModified: answer.LastModified ?? new Date(0),
-    contentType: answer.ContentType ?? 'application/octet-stream',
-    contentDisposition: answer.ContentDisposition,
-    cacheControl: answer.CacheControl,
-    metadata,
-    writeId,
-  }
-}
-
-/** The bytes as they arrive, and an error when they are not exactly as many as were announced. */
-async function* readable(
-  body: AsyncIterable<Uint8Array>,
-  length: number,
-  signal?: AbortSignal,
-): AsyncGenerator<Uint8Array> {
-  let arrived = 0
-  try {
-    for await (const chunk of body) {
-      arrived += chunk.length
-      yield chunk
-    }
-  } catch (thrown) {
-    throw fromS3(thrown, signal)
-  }
-  if (arrived !== length) {
-    throw new StorageError('STORAGE_ERR_UNAVAILABLE', 'the provider ended the object early; read it again')
-  }
-}
-
-function etagOf(etag: string | undefined): string {
-  return (etag ?? '').replace(/^"|"$/g, '')
-}
-
-/** The MD5 of the parts' MD5s, as S3 and all that follow it have it. */
-function etagOfParts(parts: readonly { readonly etag: string }[]): string {
-  const digest = createHash('md5')
-  for (const { etag } of parts) digest.update(etag, 'hex')
-  return `${digest.digest('hex')}-${parts.length}`
-}
-
-function present<T>(value: T | undefined): T {
-  if (value === undefined) {
-    throw new StorageError(
-      'STORAGE_ERR_UNAVAILABLE',
-      'the provider left out a part of its answer; try again later',
-    )
-  }
-  return value
 }

@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto'
+import type { PartDigests } from './part-digests.ts'
 import type { Provider } from './provider.ts'
 import { quarantineKey } from './quarantine.ts'
 import type { TicketClaims } from './ticket.ts'
-import type { PartDigests, UploadTicket } from './upload-types.ts'
+import type { UploadTicket } from './upload-types.ts'
 
 /** What the browser needs to send the file of these claims, or what is missing of it. */
 export function ticketOf(
@@ -48,11 +48,4 @@ function checksumOf(
 ): Readonly<Record<string, string>> {
   if (sha256 !== undefined && checksSha256) return { 'x-amz-checksum-sha256': sha256 }
   return md5 === undefined ? {} : { 'content-md5': md5 }
-}
-
-/** One digest for all parts: that of their digests. */
-export function digestOfParts(digests: readonly string[]): string {
-  const digest = createHash('sha256')
-  for (const part of digests) digest.update(part, 'base64')
-  return digest.digest('base64')
 }

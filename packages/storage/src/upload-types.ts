@@ -1,10 +1,5 @@
-import type { Call } from './bucket.ts'
-
-/** Digests in base64, one for each part of the size that `partSizeFor` gives. */
-export interface PartDigests {
-  readonly partSha256?: readonly string[] | undefined
-  readonly partMd5?: readonly string[] | undefined
-}
+import type { Call } from './bucket-types.ts'
+import type { PartDigests } from './part-digests.ts'
 
 /** What the browser says of the file it wants to send. */
 export interface IssueRequest extends Call, PartDigests {

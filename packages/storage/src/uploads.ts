@@ -6,18 +6,18 @@ import { completeUpload } from './complete-upload.ts'
 import type { StorageEvents } from './create-storage.ts'
 import type { UploadDefinition } from './define-upload.ts'
 import { StorageError, StorageUsageError } from './errors.ts'
-import { MAX_PARTS, MULTIPART_ABOVE, partSizeFor } from './part-plan.ts'
+import { areOf, digestOfParts, MD5, readPartDigests, SHA256 } from './part-digests.ts'
+import { MULTIPART_ABOVE, partSizeFor } from './part-plan.ts'
 import type { Provider } from './provider.ts'
 import { headOrNothing, quarantineKey } from './quarantine.ts'
 import { traced } from './telemetry.ts'
 import { type TicketClaims, TicketSigner } from './ticket.ts'
-import { digestOfParts, ticketOf } from './ticket-urls.ts'
+import { ticketOf } from './ticket-urls.ts'
 import {
   type CompleteRequest,
   type CompleteResult,
   type IssueRequest,
   type IssueResult,
-  type PartDigests,
   type Refusal,
   type ResumeRequest,
   refused,
@@ -227,8 +227,6 @@ export class Uploads {
 }
 
 const NOT_OURS = refused('ticket', 'This is not a ticket for this upload.')
-const SHA256 = /^[A-Za-z0-9+/]{43}=$/
-const MD5 = /^[A-Za-z0-9+/]{22}==$/
 
 function refusalOf(
   claims: TicketClaims | undefined,
@@ -261,25 +259,6 @@ async function sentParts(
     if (gone && (await headOrNothing(provider, key, signal))) return all()
     throw error
   }
-}
-
-/** Whether these are the digests that the upload began with. */
-function areOf({ partSha256, partMd5 }: PartDigests, { multipart, sha256, md5 }: TicketClaims): boolean {
-  const same = (digests: readonly string[] | undefined, digest: string | undefined) =>
-    digests !== undefined && digestOfParts(digests) === digest
-  return (!multipart?.hashed || same(partSha256, sha256)) && (md5 === undefined || same(partMd5, md5))
-}
-
-function readPartDigests(read: OptionReader, { partSha256, partMd5 }: PartDigests): PartDigests {
-  const check = (name: string, digests: readonly string[] | undefined, pattern: RegExp) => {
-    if (digests === undefined) return
-    const valid =
-      Array.isArray(digests) && digests.length <= MAX_PARTS && digests.every((digest) => pattern.test(digest))
-    if (!valid) read.fail(`${name} must list one digest in base64 for each part`)
-  }
-  check('partSha256', partSha256, SHA256)
-  check('partMd5', partMd5, MD5)
-  return { partSha256, partMd5 }
 }
 
 function reader(subject: string): OptionReader {

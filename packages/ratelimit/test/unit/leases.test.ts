@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createRateLimiter, fixedWindow, gcra, quota, slidingLog, tokenBucket } from '../../src/index.ts'
 import { Leases } from '../../src/leases.ts'
 import { MemoryStore } from '../../src/memory-store.ts'
-import { MODE, type Outcome, type Shape } from '../../src/operation.ts'
+import { MODE, type Outcome, Shape } from '../../src/operation.ts'
 import type { Asked } from '../../src/redis-store.ts'
 import { Shapes } from '../../src/shapes.ts'
 import { LeaseModel } from '../model/lease-model.ts'
@@ -75,12 +75,12 @@ class Node {
   readonly #connection: ReturnType<Server['connect']>
   alive = true
 
-  constructor(server: Server, share: () => number) {
+  constructor(server: Server, share: () => number, falsify: Falsify) {
     this.#connection = server.connect()
     this.leases = new Leases({
       maxShare: MAX_SHARE,
       maxAge: 100,
-      store: this.#connection,
+      store: { submit: (asked) => this.#connection.submit(falsify(asked)) },
       share,
       onReturn: () => {},
     })
@@ -100,6 +100,60 @@ class Node {
   }
 }
 
+function uncharged({ slots }: Shape): Shape {
+  return new Shape(MODE.peek, slots)
+}
+
+function whole({ slots }: Shape): Shape {
+  return new Shape(
+    MODE.refund,
+    slots.map((slot) => ({ ...slot, cost: slot.mark?.cost ?? slot.cost })),
+  )
+}
+
+/** What a lease's way to the server makes of what it asks for and of the answer. */
+type Falsify = (asked: Asked) => Asked
+
+interface Play {
+  readonly harm?: boolean
+  readonly falsify?: Falsify
+}
+
+/** Three nodes that ask for a while; what they were promised is judged by the model. */
+async function play(seeding: number, { harm = false, falsify = (asked) => asked }: Play) {
+  const random = seeded(seeding)
+  const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T
+  const server = new Server(random)
+  server.lossy = harm
+  let count = 3
+  const share = () => 1 / count
+  const nodes = Array.from({ length: 3 }, () => new Node(server, share, falsify))
+  const shapes = new Shapes(POLICIES)
+  const model = new LeaseModel(POLICIES, MAX_SHARE)
+  let leasedUnits = 0
+  for (let step = 0; step < 4_000; step++) {
+    const policy = pick(Object.keys(POLICIES)) as keyof typeof POLICIES
+    const node = pick(nodes)
+    if (!node.alive) continue
+    const cost = pick([1, 1, 1, 2, 0.5])
+    const shape = shapes.of(MODE.check, { policies: [policy], cost })
+    node.check(policy, shape, (outcome, leased) => {
+      if (leased) leasedUnits += cost
+      // A leased unit is admitted now, whatever time the node believes it is.
+      model.admit(policy, leased ? server.now : outcome.now, cost, outcome.slots[0]?.b ?? 0)
+    })
+    if (random() < 0.1) vi.advanceTimersByTime(random() < 0.02 ? 150 : random() * 4)
+    if (random() < 0.001) count = pick([3, 4, 8])
+    if (random() < 0.002) node.leases.revoke(policy)
+    if (harm && random() < 0.0005 && nodes.filter(({ alive }) => alive).length > 1) node.alive = false
+  }
+  const closing = nodes.filter(({ alive }) => alive).map(({ leases }) => leases.close())
+  await vi.advanceTimersByTimeAsync(100)
+  await Promise.all(closing)
+  const charged = server.store.run(shapes.of(MODE.peek, { policies: ['hourly'] }), 'hourly').slots[0]
+  return { broken: model.broken, leasedUnits, charged, admitted: model.inPeriod('hourly', charged?.b ?? 0) }
+}
+
 describe('leases', () => {
   it.each([
     { title: 'live and hear every answer', harm: false },
@@ -108,43 +162,44 @@ describe('leases', () => {
     `admit no more than they say, from nodes that $title (seed ${seed})`,
     async ({ harm }) => {
       for (let round = 0; round < 2; round++) {
-        const random = seeded(seed + round)
-        const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T
-        const server = new Server(random)
-        server.lossy = harm
-        let count = 3
-        const share = () => 1 / count
-        const nodes = Array.from({ length: 3 }, () => new Node(server, share))
-        const shapes = new Shapes(POLICIES)
-        const model = new LeaseModel(POLICIES, MAX_SHARE)
-        const spent = { leased: 0, asked: 0 }
-        for (let step = 0; step < 4_000; step++) {
-          const policy = pick(Object.keys(POLICIES)) as keyof typeof POLICIES
-          const node = pick(nodes)
-          if (!node.alive) continue
-          const cost = pick([1, 1, 1, 2, 0.5])
-          const shape = shapes.of(MODE.check, { policies: [policy], cost })
-          node.check(policy, shape, (outcome, leased) => {
-            spent[leased ? 'leased' : 'asked'] += cost
-            // A leased unit is admitted now, whatever time the node believes it is.
-            model.admit(policy, leased ? server.now : outcome.now, cost, outcome.slots[0]?.b ?? 0)
-          })
-          if (random() < 0.1) vi.advanceTimersByTime(random() < 0.02 ? 150 : random() * 4)
-          if (random() < 0.001) count = pick([3, 4, 8])
-          if (random() < 0.002) node.leases.revoke(policy)
-          if (harm && random() < 0.0005 && nodes.filter(({ alive }) => alive).length > 1) node.alive = false
-        }
-        expect(model.broken).toEqual([])
-        expect(spent.leased).toBeGreaterThan(100)
-        const closing = nodes.filter(({ alive }) => alive).map(({ leases }) => leases.close())
-        await vi.advanceTimersByTimeAsync(100)
-        await Promise.all(closing)
+        const { broken, leasedUnits, charged, admitted } = await play(seed + round, { harm })
+        expect(broken).toEqual([])
+        expect(leasedUnits).toBeGreaterThan(100)
         // What was not spent has been given back: this hour's count is what was admitted in it.
-        if (!harm) {
-          const outcome = server.store.run(shapes.of(MODE.peek, { policies: ['hourly'] }), 'hourly')
-          expect(outcome.slots[0]?.a).toBe(model.inPeriod('hourly', outcome.slots[0]?.b ?? 0))
-        }
+        if (!harm) expect(charged?.a).toBe(admitted)
       }
+    },
+    60_000,
+  )
+
+  // Each broken promise of a lease has to be seen by the test above, or it proves nothing.
+  it.each<Required<Pick<Play, 'falsify'>> & { title: string }>([
+    {
+      title: 'are not charged',
+      falsify: (asked) =>
+        asked.shape.mode === MODE.check ? { ...asked, shape: uncharged(asked.shape) } : asked,
+    },
+    {
+      title: 'are given back after they were spent',
+      falsify: (asked) =>
+        asked.shape.mode === MODE.refund ? { ...asked, shape: whole(asked.shape) } : asked,
+    },
+    {
+      title: 'are spent after the end of their window',
+      falsify: ({ settle, ...asked }) => ({
+        ...asked,
+        settle: (outcome) => settle({ ...outcome, asked: outcome.asked + 400_000 }),
+      }),
+    },
+  ])(
+    'are caught when they $title',
+    async ({ falsify }) => {
+      // The same nodes in every run: whether one of them gets so far as to break its word is a matter of luck.
+      const broken: string[] = []
+      for (let round = 1; broken.length === 0 && round <= 20; round++) {
+        broken.push(...(await play(round, { falsify })).broken)
+      }
+      expect(broken).not.toEqual([])
     },
     60_000,
   )

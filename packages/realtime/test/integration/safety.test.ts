@@ -108,6 +108,27 @@ describe('hostile clients', () => {
     await hello(node.url, 'ben')
   })
 
+  it('cannot open more connections than one address may', async () => {
+    const node = await start({ limits: { connectionsPerAddress: 2 } })
+    const [first] = [await hello(node.url, 'ann'), await hello(node.url, 'ben')]
+    const third = await openRaw(node.url)
+    await expect(third.closed).resolves.toMatchObject({ code: 4504 })
+    first.close()
+    await expect.poll(() => node.realtime.health().connections).toBe(1)
+    await hello(node.url, 'cem')
+  })
+
+  it('cannot fill the memory with fragments of a message that never ends', async () => {
+    const node = await start()
+    const raw = await hello(node.url)
+    for (let n = 0; n < 200; n++) raw.socket.send('[', { fin: false })
+    await expect(raw.closed).resolves.toMatchObject({ code: 1008 })
+    const deep = await hello(node.url)
+    for (let n = 0; n < 100; n++) deep.socket.send('x'.repeat(1_000), { fin: false })
+    await expect(deep.closed).resolves.toMatchObject({ code: 1009 })
+    await hello(node.url)
+  })
+
   it('cannot publish what the contract does not allow', async () => {
     const contract = defineContract({
       rooms: { 'job:{id}': { events: { note: shortText, typing: ephemeral(unchecked<boolean>()) } } },

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
-import { delay, raceAbort } from '@cays/core/abort'
+import { delay } from '@cays/core/abort'
 import { Events } from '@cays/core/events'
 import { Lifecycle } from '@cays/core/lifecycle'
 import type { Broker, BrokerEvents } from './broker.ts'
@@ -14,12 +14,13 @@ import { RealtimeError } from './errors.ts'
 import { EventStreams } from './event-streams.ts'
 import { memoryBroker } from './memory-broker.ts'
 import { Methods } from './methods.ts'
+import { NodeMoves } from './node-moves.ts'
 import { NodePresence } from './node-presence.ts'
 import { NodeRooms } from './node-rooms.ts'
 import type { Identity, RealtimeOptions } from './options.ts'
 import { CLOSE, PRESENCE_PREFIX } from './protocol.ts'
 import { PublishQueue } from './publish-queue.ts'
-import type { DrainOptions, Realtime, RealtimeEvents } from './realtime-types.ts'
+import type { Realtime, RealtimeEvents } from './realtime-types.ts'
 import { redisBroker } from './redis-broker.ts'
 import { optionReader, resolveServer } from './resolve-options.ts'
 import { RoomPublisher } from './room-publisher.ts'
@@ -36,10 +37,8 @@ const CONTROL: RoomAddress = {
   contract: undefined,
 }
 
+// Each look at the connections takes one part of so many.
 const SLICES = 40
-
-// What a client that was asked to move at the end of a drain has left to do so.
-const LATE = 5_000
 
 /**
  * Creates a node of a realtime service: rooms whose clients get every message exactly once and in order,
@@ -105,7 +104,7 @@ export function createRealtime<C extends Contract = Contract, Who extends Identi
     closed: () => new RealtimeError('REALTIME_ERR_CLOSED', 'the realtime node was closed; create a new one'),
   })
   const attached = new Set<Disposable>()
-  let draining: AbortController | undefined
+  const moves = new NodeMoves(connections, life)
 
   const host: ConnectionHost<Who> = {
     node,
@@ -147,7 +146,7 @@ export function createRealtime<C extends Contract = Contract, Who extends Identi
     connections.add(connection)
     count()
     if (life.state !== 'open') connection.close(CLOSE.restart)
-    else if (draining) connection.close(CLOSE.tryLater, '100')
+    else if (moves.draining) connection.close(CLOSE.tryLater, '100')
     else if (connections.size > limits.connections || connections.handshakes > limits.handshakes) {
       connection.close(CLOSE.tryLater, String(1_000 + Math.round(Math.random() * 4_000)))
     } else if (connections.fromAddress(connection.address) > limits.connectionsPerAddress) {
@@ -195,7 +194,7 @@ export function createRealtime<C extends Contract = Contract, Who extends Identi
   life.onClose(() => streams.close())
   life.onClose(() => presence.close())
   life.onClose(() => clearInterval(sweep))
-  life.onClose(() => draining?.abort())
+  life.onClose(() => moves.close())
   life.onClose(async () => {
     for (const connection of connections) connection.close(CLOSE.restart)
     for (let waited = 0; connections.size > 0 && waited < 1_000; waited += 20) await delay(20)
@@ -204,29 +203,6 @@ export function createRealtime<C extends Contract = Contract, Who extends Identi
   life.onClose(() => {
     for (const one of attached) one[Symbol.dispose]()
   })
-
-  async function drain({ over, signal }: DrainOptions = {}): Promise<void> {
-    life.assertOpen()
-    const span = reader.duration('drain.over', over, 20_000)
-    const stop = new AbortController()
-    draining ??= stop
-    const deadline = Date.now() + span + LATE
-    for (const connection of connections) {
-      connection.advise('drain', Math.random() * span, Math.max(0, deadline - Date.now()))
-    }
-    const done = async () => {
-      while (connections.size > 0 && Date.now() < deadline && life.state === 'open') {
-        await delay(20, { signal: stop.signal })
-      }
-    }
-    try {
-      await raceAbort(done(), signal)
-    } catch {
-      // Aborted: what is left is closed now.
-    }
-    stop.abort()
-    for (const connection of connections) connection.close(CLOSE.restart)
-  }
 
   return {
     attach(server, attachOptions = {}) {
@@ -270,7 +246,7 @@ export function createRealtime<C extends Contract = Contract, Who extends Identi
       const health = broker.health()
       const up = health.commands === 'up' && health.subscriber === 'up'
       return {
-        status: life.state !== 'open' ? 'closed' : draining ? 'draining' : up ? 'ok' : 'degraded',
+        status: life.state !== 'open' ? 'closed' : moves.draining ? 'draining' : up ? 'ok' : 'degraded',
         node,
         connections: connections.size,
         rooms: rooms.size,
@@ -289,15 +265,12 @@ export function createRealtime<C extends Contract = Contract, Who extends Identi
       reader.known(shedOptions, ['over'], 'shed')
       const chance = reader.number('shed.share', share, 0, { min: 0, max: 1 })
       const span = reader.duration('shed.over', shedOptions.over, 20_000)
-      let moving = 0
-      for (const connection of connections) {
-        if (connection.phase !== 'ready' || Math.random() >= chance) continue
-        connection.advise('rebalance', Math.random() * span, span)
-        moving++
-      }
-      return moving
+      return moves.shed(chance, span)
     },
-    drain: (drainOptions) => drain(drainOptions),
+    async drain({ over, signal } = {}) {
+      life.assertOpen()
+      await moves.drain(reader.duration('drain.over', over, 20_000), signal)
+    },
     close: () => life.close(),
     [Symbol.asyncDispose]: () => life.close(),
   }

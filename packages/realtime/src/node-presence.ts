@@ -1,6 +1,7 @@
 import { delay } from '@cays/core/abort'
 import { backoff } from '@cays/core/backoff'
 import type { HistorySpec } from './broker.ts'
+import { PresenceLease } from './presence-lease.ts'
 import type { PresenceChange, PresenceStore, Roster } from './presence-store.ts'
 import { PRESENCE } from './telemetry.ts'
 
@@ -10,14 +11,8 @@ import { PRESENCE } from './telemetry.ts'
  * Invariants:
  * 1. The store hears of a user's first seat in a room and of the last one given up, and of nothing between:
  *    its writes grow with people who come and go, not with connections or time.
- * 2. A node is believed while its lease runs. Renewing costs one write per node. A lease that ran out spends
- *    the node's name: the node takes the next one, says everything again under it, and whatever was said
- *    under the old name is cleaned up, by whoever comes first. So a slow cleaner can never remove somebody
- *    who is there.
- * 3. A node judges others only when its own lease has been good for a whole length: after an outage of the
- *    store, everybody first has the time to come back.
- * 4. Changes of one room are carried out one batch after the other, and repeated until they are stored.
- * 5. A store may forget a room as a whole. So it is asked now and then for the user told to it longest ago, who
+ * 2. Changes of one room are carried out one batch after the other, and repeated until they are stored.
+ * 3. A store may forget a room as a whole. So it is asked now and then for the user told to it longest ago, who
  *    comes first in `members`; when it does not know, everybody of the room is told anew.
  */
 
@@ -64,19 +59,23 @@ export class NodePresence {
   readonly #options: NodePresenceOptions
   readonly #rooms = new Map<string, LocalRoom>()
   readonly #controller = new AbortController()
-  #incarnation = 0
-  #leased: Promise<void> | undefined
-  #judgesFrom = Number.POSITIVE_INFINITY
-  #beating: Promise<void> | undefined
+  readonly #lease: PresenceLease
   #checking: Promise<void> | undefined
-  #timers: readonly NodeJS.Timeout[] = []
+  #timer: NodeJS.Timeout | undefined
 
   constructor(options: NodePresenceOptions) {
     this.#options = options
-  }
-
-  get #id(): string {
-    return `${this.#options.node}.${this.#incarnation}`
+    const { node, store, lease } = options
+    this.#lease = new PresenceLease({
+      node,
+      store,
+      length: lease,
+      renamed: () => this.assert(),
+      bury: async (id, own) => {
+        await store.bury(id, PRESENCE_HISTORY)
+        if (!own) this.#tell('cleanup')
+      },
+    })
   }
 
   /** Puts a user into a room. */
@@ -122,7 +121,7 @@ export class NodePresence {
 
   /** Who is in a room, on all nodes, as of a moment after this call; callers of one moment share one read. */
   async roster(room: string): Promise<Roster> {
-    await this.#lease()
+    await this.#begin()
     const local = this.#local(room)
     if (!local.roster) {
       local.roster = this.#options.store.roster(room, PRESENCE_HISTORY).finally(() => {
@@ -149,15 +148,15 @@ export class NodePresence {
   async close(): Promise<void> {
     if (this.#controller.signal.aborted) return
     this.#controller.abort()
-    for (const timer of this.#timers) clearInterval(timer)
+    clearInterval(this.#timer)
     const storing = [...this.#rooms.values()].map((local) => {
       for (const { grace } of local.members.values()) clearTimeout(grace)
       return local.storing
     })
-    await Promise.allSettled([...storing, this.#beating, this.#checking])
+    await Promise.allSettled([...storing, this.#lease.stop(), this.#checking])
     this.#rooms.clear()
     // A store that is away cannot be told; the lease then ends by itself.
-    if (this.#leased) await this.#options.store.bury(this.#id, PRESENCE_HISTORY).catch(() => {})
+    if (this.#lease.held) await this.#options.store.bury(this.#lease.id, PRESENCE_HISTORY).catch(() => {})
   }
 
   #local(room: string): LocalRoom {
@@ -206,12 +205,12 @@ export class NodePresence {
     for (let attempt = 0; local.changed.size > 0; ) {
       signal.throwIfAborted()
       try {
-        await this.#lease()
+        await this.#begin()
         const changes = changesOf(local)
         local.changed.clear()
         try {
           const last = local.members.size === 0
-          await this.#options.store.change(room, PRESENCE_HISTORY, this.#id, changes, last)
+          await this.#options.store.change(room, PRESENCE_HISTORY, this.#lease.id, changes, last)
           for (const { user } of changes) {
             const member = local.members.get(user)
             if (member && local.members.delete(user)) local.members.set(user, member)
@@ -226,64 +225,28 @@ export class NodePresence {
     }
   }
 
-  // The lease comes before the first member: nobody could clean up after a node without one.
-  #lease(): Promise<void> {
-    this.#leased ??= this.#begin().catch((error: unknown) => {
-      this.#leased = undefined
-      throw error
-    })
-    return this.#leased
-  }
-
   async #begin(): Promise<void> {
-    const { store, lease, checkInterval } = this.#options
-    await store.renew(this.#id, lease)
-    this.#judgesFrom = Date.now() + lease
-    const beat = setInterval(() => {
-      this.#beating ??= this.#beat()
-        // The store is away: the next beat tries again.
-        .catch(() => {})
-        .finally(() => {
-          this.#beating = undefined
-        })
-    }, lease / 3)
-    const check = setInterval(() => {
+    await this.#lease.hold()
+    if (this.#timer || this.#controller.signal.aborted) return
+    this.#timer = setInterval(() => {
       this.#checking ??= this.#check()
         .catch(() => {})
         .finally(() => {
           this.#checking = undefined
         })
-    }, checkInterval)
-    this.#timers = [beat.unref(), check.unref()]
+    }, this.#options.checkInterval)
+    this.#timer.unref()
   }
 
   async #check(): Promise<void> {
     for (const [room, local] of [...this.#rooms]) {
       const [oldest] = local.members.keys()
       if (this.#controller.signal.aborted || oldest === undefined || local.storing) continue
-      if (await this.#options.store.knows(room, this.#id, oldest)) continue
+      if (await this.#options.store.knows(room, this.#lease.id, oldest)) continue
       // It may have left, or been told, in the meantime.
       if (local.storing || !local.members.has(oldest)) continue
       this.#tell('repair')
       await this.#assert(room, local)
-    }
-  }
-
-  async #beat(): Promise<void> {
-    const { store, lease } = this.#options
-    const { state, expired } = await store.renew(this.#id, lease)
-    if (state !== 'renewed') {
-      const spent = this.#id
-      this.#incarnation++
-      await store.renew(this.#id, lease)
-      this.#judgesFrom = Date.now() + lease
-      await this.assert()
-      await store.bury(spent, PRESENCE_HISTORY)
-    } else if (Date.now() >= this.#judgesFrom) {
-      for (const node of expired) {
-        await store.bury(node, PRESENCE_HISTORY)
-        this.#tell('cleanup')
-      }
     }
   }
 }

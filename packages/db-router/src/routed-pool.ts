@@ -109,8 +109,8 @@ export class RoutedPool extends pg.Pool {
   }
 
   /**
-   * A client of no server yet: reads are routed one by one until a statement needs a connection of its own (BEGIN,
-   * a write, session state). From there everything runs on that connection, until `release()`.
+   * A client of no server yet: statements are routed one by one until one needs a connection of its own (BEGIN, session
+   * state). From there everything runs on that connection, until `release()`.
    */
   override connect(): Promise<PoolClient>
   /** The same with a callback. */

@@ -33,17 +33,22 @@ export interface ClientParts {
 
 const FORWARDED = ['notice', 'notification', 'end', 'drain'] as const
 
+/** Functions that tell what a sequence gave to an earlier statement of the same connection. */
+const LAST_VALUES = new Set(['currval', 'lastval'])
+
 /**
- * What `connect()` gives: a client of no server yet. Reads are routed one by one, until a statement needs a
- * connection of its own: BEGIN, anything that writes, anything that leaves state. From there all statements
- * run on that connection, in order. It never moves while a transaction is open; a read-only transaction on a
- * replica gives its connection back at the end.
+ * What `connect()` gives: a client of no server yet. Reads and writes are routed one by one, until a statement needs a
+ * connection of its own: BEGIN, or anything that may leave state behind. From there all statements run on that
+ * connection, in order. It never moves while a transaction is open; a read-only transaction on a replica gives its
+ * connection back at the end.
  */
 export class RouterClient extends EventEmitter {
   readonly #parts: ClientParts
   #binding: Binding | undefined
   #tail: Promise<unknown> = Promise.resolve()
   #queued = 0
+  /** A write has run on a connection that was given back. */
+  #wrote = false
   #released = false
   #unlisten: () => void = () => {}
 
@@ -126,8 +131,12 @@ export class RouterClient extends EventEmitter {
       if (refusal) throw refusal
     }
     if (!this.#binding) {
-      if (dispatcher.isRead(statement) && statement.kind === 'read')
+      const write = standsAlone(statement, request.text ?? '')
+      if (write || dispatcher.isRead(statement)) {
+        this.#wrote ||= write
         return await dispatcher.run(request, session)
+      }
+      if (this.#wrote && statement.calls.some((name) => LAST_VALUES.has(name))) throw lastValueElsewhere()
       await this.#bind(statement, request)
     }
     return await this.#send(this.#binding as Binding, statement, request)
@@ -234,6 +243,22 @@ export class RouterClient extends EventEmitter {
     }).catch((error: unknown) => submittable.handleError?.(error, undefined))
     return submittable
   }
+}
+
+const DATA = new Set(['INSERT', 'UPDATE', 'DELETE', 'MERGE'])
+/** Functions of Postgres that leave something in the connection even when a write calls them. */
+const LEAVES_STATE = /advisory_lock|set_config|setseed|dblink/i
+
+/** It leaves nothing in the connection but what sequences gave. */
+function standsAlone({ command, single }: Statement, text: string): boolean {
+  return DATA.has(command) && single && !LEAVES_STATE.test(text)
+}
+
+function lastValueElsewhere(): UsageError {
+  return new UsageError(
+    'DB_ERR_USAGE',
+    'currval and lastval know nothing of a write outside of a transaction, which runs on any connection; use RETURNING, or put both into a transaction',
+  )
 }
 
 interface Submittable {

@@ -166,6 +166,39 @@ describe('connect', () => {
     expect((await db.query("select count(*)::int from jobs where title = 'bound'")).rows[0]?.count).toBe(0)
   })
 
+  test('routes writes one by one as well, so that they follow a failover as those of the pool do', async () => {
+    const client = await db.connect()
+    let acquired = 0
+    const count = () => acquired++
+    const { rows } = await client.query("insert into jobs (title) values ('alone') returning id")
+    db.on('acquire', count)
+    const found = await client.query('select pg_is_in_recovery() as replica from jobs where id = $1', [
+      rows[0]?.id,
+    ])
+    await client.query("update jobs set title = 'alone still' where id = $1", [rows[0]?.id])
+    db.off('acquire', count)
+    expect(found.rows).toEqual([{ replica: true }])
+    expect(acquired).toBe(2)
+    expect(client.getTransactionStatus()).toBe(null)
+    client.release()
+  })
+
+  test('does not answer for the wrong connection what a sequence gave last', async () => {
+    const client = await db.connect()
+    await client.query("insert into jobs (title) values ('numbered')")
+    for (const text of ['select lastval()', "select currval('jobs_id_seq')"]) {
+      await expect(client.query(text)).rejects.toMatchObject({
+        code: 'DB_ERR_USAGE',
+        outcome: 'not-executed',
+      })
+    }
+    await client.query('begin')
+    const { rows } = await client.query("insert into jobs (title) values ('numbered, too') returning id")
+    expect((await client.query('select lastval()::int as id')).rows).toEqual(rows)
+    await client.query('commit')
+    client.release()
+  })
+
   test('keeps session state on one connection', async () => {
     const client = await db.connect()
     await client.query("set application_name = 'keeper'")

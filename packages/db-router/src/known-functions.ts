@@ -76,7 +76,7 @@ export const NOT_CALLS: ReadonlySet<string> = new Set(
   `all and any array as asc between bit case cast char character coalesce collate dec decimal desc
   distinct else end except exists extract fetch float for from greatest group grouping having in
   intersect interval lateral least localtime localtimestamp limit national nchar not nullif offset on only operator or order
-  overlay returning row select setof some symmetric table then time to treat trim union using values
+  overlay returning row select setof some symmetric table then time to trim union using values
   varchar variadic varying when where window with xmlattributes xmlconcat xmlelement xmlexists xmlforest
   xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable`.split(/\s+/),
 )

@@ -9,6 +9,8 @@ const MINUTES = Number(process.env.CAYS_MINUTES ?? 0)
 /** Rounds before what is held counts: everything has been opened and compiled by then. */
 const WARM_UP = 2
 const FEWEST = WARM_UP + 2
+/** Statements before what is held says anything. */
+const ENOUGH = 100
 
 const seed = Number(process.env.CAYS_SEED ?? Math.floor(Math.random() * 2 ** 31))
 let state = seed || 1
@@ -82,12 +84,13 @@ const FAULTS: readonly (() => Promise<unknown>)[] = [
 ]
 
 test('a process that lives through faults again and again holds no more than before, and never ends of one', {
-  timeout: 120_000 + MINUTES * 120_000,
+  timeout: 240_000 + MINUTES * 120_000,
 }, async () => {
   console.log(`seed ${seed}`)
   const end = Date.now() + MINUTES * 60_000
   const held: Holdings[] = []
-  for (let round = 0; round < FEWEST || Date.now() < end; round++) {
+  const done = () => held.at(-1)?.done ?? 0
+  for (let round = 0; round < FEWEST || done() < ENOUGH || Date.now() < end; round++) {
     await FAULTS[round % FAULTS.length]?.()
     await pause(500)
     held.push(await holdings())
@@ -110,7 +113,6 @@ test('a process that lives through faults again and again holds no more than bef
     `${held.length} faults, ${last?.done} statements done and ${last?.failed} failed; heap ${heap.before.toFixed(1)} → ${heap.after.toFixed(1)} MiB, sockets ${sockets.before} → ${sockets.after}, listeners ${listeners.before} → ${listeners.after}`,
   )
   expect(last?.strange).toEqual([])
-  expect(last?.done).toBeGreaterThan(100)
   // Per server the pool and the probes; one that listens, and the channel to this process.
   expect(Math.max(...held.map(({ sockets }) => sockets))).toBeLessThanOrEqual(3 * (4 + 1) + 2)
   expect(listeners.after).toBe(listeners.before)

@@ -123,7 +123,7 @@ select a collate "C" from t order by a collate "en_US"
 select a operator(pg_catalog.+) b from t
 select 1 is null, 1 isnull, 1 notnull, true is unknown
 select merge_id from merges
-select treat(a as int), normalize('a', nfc), 'a' is normalized
+select normalize('a', nfc), 'a' is normalized
 `
 
 /** Statements that must not run on a replica: they write, lock, keep state, or answer for one server only. */
@@ -177,6 +177,7 @@ select pg_try_advisory_lock(1)
 select pg_advisory_xact_lock(1)
 select pg_try_advisory_xact_lock_shared(1, 2)
 select pg_advisory_unlock_all()
+select treat(1 as pg_advisory_lock)
 select "pg_advisory_lock"(1)
 select PG_ADVISORY_LOCK(1)
 select * from pg_try_advisory_lock(1) as a(locked)

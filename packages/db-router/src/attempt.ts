@@ -34,6 +34,8 @@ const LAST_WORD = 2_000
  * needed, sends the statement, gives the connection back. Decides nothing.
  */
 export class Attempt implements Waiter {
+  /** Among those under way on the server; -1 when it is not. */
+  place = -1
   readonly #server: Server
   readonly #submission: Submission
   readonly #verify: Position | undefined

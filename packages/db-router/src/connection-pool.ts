@@ -1,5 +1,6 @@
 import pg, { type PoolClient, type PoolConfig } from 'pg'
 import type { PasswordFor, ServerAddress } from './options.ts'
+import { WaitingLine } from './waiting-line.ts'
 
 /** One open connection to a server. */
 export interface Connection {
@@ -62,10 +63,10 @@ export class ConnectionPool {
   readonly #report: PoolReport
   readonly #all = new Set<Connection>()
   readonly #idle: Connection[] = []
-  readonly #waiting = new Map<Waiter, number>()
+  readonly #waiting = new WaitingLine<Waiter>()
   /** Connections that several statements share, and who waits to join them. */
   readonly #sharing: Connection[] = []
-  readonly #joining = new Map<Waiter, number>()
+  readonly #joining = new WaitingLine<Waiter>()
   readonly #depth: number
   #opening = 0
   #generation = 0
@@ -106,7 +107,7 @@ export class ConnectionPool {
       this.#hand(connection, waiter)
       return
     }
-    this.#waiting.set(waiter, now)
+    this.#waiting.add(waiter, now)
     this.#limitWaiting(this.#config.connectionTimeoutMillis)
     this.#pump()
     if (this.#opening === 0) this.#reserve()
@@ -132,7 +133,7 @@ export class ConnectionPool {
       this.#join(least, waiter)
       return
     }
-    this.#joining.set(waiter, now)
+    this.#joining.add(waiter, now)
     this.#limitWaiting(this.#config.connectionTimeoutMillis)
     this.#pump()
   }
@@ -145,9 +146,8 @@ export class ConnectionPool {
     this.#report('release', connection.client, destroy)
     if (destroy || !this.#usable(connection)) connection.draining = true
     if (!connection.draining) {
-      const waiter = this.#joining.keys().next().value
+      const waiter = this.#joining.take()
       if (waiter) {
-        this.#joining.delete(waiter)
         this.#join(connection, waiter)
         return
       }
@@ -165,7 +165,7 @@ export class ConnectionPool {
 
   /** `waiter` no longer waits. */
   forget(waiter: Waiter): void {
-    if (!this.#waiting.delete(waiter)) this.#joining.delete(waiter)
+    if (!this.#waiting.remove(waiter)) this.#joining.remove(waiter)
   }
 
   /** Takes a connection back; with `destroy` it is closed. */
@@ -205,8 +205,7 @@ export class ConnectionPool {
       this.#ended = resolve
       clearTimeout(this.#idleTimer)
       clearTimeout(this.#waitTimer)
-      for (const waiter of [...this.#waiting.keys(), ...this.#joining.keys()]) {
-        this.forget(waiter)
+      for (let waiter = this.#longest(); waiter; waiter = this.#longest()) {
         waiter.refused(new PoolEnded('the pool was closed'))
       }
       for (const connection of this.#idle.splice(0)) this.#discard(connection)
@@ -266,15 +265,13 @@ export class ConnectionPool {
 
   /** To who waits longest, or to the others that are idle. */
   #serve(connection: Connection): void {
-    if (this.#waiting.size > 0) {
-      const waiter = this.#waiting.keys().next().value as Waiter
-      this.#waiting.delete(waiter)
+    const waiter = this.#waiting.take()
+    if (waiter) {
       this.#hand(connection, waiter)
       return
     }
-    const joining = this.#joining.keys().next().value
+    const joining = this.#joining.take()
     if (joining) {
-      this.#joining.delete(joining)
       this.#join(connection, joining)
       return
     }
@@ -344,11 +341,7 @@ export class ConnectionPool {
   #failed(client: pg.Client, error: unknown): void {
     this.#opening--
     cut(client)
-    const waiter = this.#waiting.keys().next().value ?? this.#joining.keys().next().value
-    if (waiter) {
-      this.forget(waiter)
-      waiter.refused(error)
-    }
+    this.#longest()?.refused(error)
     this.#pump()
     this.#left()
   }
@@ -417,21 +410,22 @@ export class ConnectionPool {
     this.#idleTimer.unref()
   }
 
+  /** Whoever waits longest, if since `moment`. */
+  #longest(moment?: number): Waiter | undefined {
+    return this.#waiting.take(moment) ?? this.#joining.take(moment)
+  }
+
   #limitWaiting(limit: number | undefined): void {
     if (!limit || this.#waitTimer) return
     const check = () => {
       this.#waitTimer = undefined
       const now = performance.now()
-      let next = Number.POSITIVE_INFINITY
-      for (const [waiter, since] of [...this.#waiting, ...this.#joining]) {
-        const left = since + limit - now
-        next = Math.min(next, left > 0 ? left : next)
-        if (left > 0) continue
-        this.forget(waiter)
-        waiter.refused(new PoolTimeout('timeout exceeded when trying to connect'))
+      for (let late = this.#longest(now - limit); late; late = this.#longest(now - limit)) {
+        late.refused(new PoolTimeout('timeout exceeded when trying to connect'))
       }
-      if (next === Number.POSITIVE_INFINITY) return
-      this.#waitTimer = setTimeout(check, next)
+      const since = Math.min(this.#waiting.since ?? now, this.#joining.since ?? now)
+      if (this.waiting === 0 || this.#waitTimer) return
+      this.#waitTimer = setTimeout(check, since + limit - now)
       this.#waitTimer.unref()
     }
     this.#waitTimer = setTimeout(check, limit)

@@ -33,8 +33,8 @@ export class TimesByText {
 
   of(text: string): RecentTimes {
     const known = this.#known.get(text)
-    const times = known ?? new RecentTimes()
-    if (known) this.#known.delete(text)
+    if (known) return known
+    const times = new RecentTimes()
     this.#known.set(text, times)
     if (this.#known.size > TEXTS) this.#known.delete(this.#known.keys().next().value as string)
     return times

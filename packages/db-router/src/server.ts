@@ -30,7 +30,7 @@ const FORGET = 5_000
 const DOUBT = { first: 50, longest: 2_000 }
 
 /** Something on its way to this server that can be given up. */
-type Pending = Pick<Attempt, 'abandon'>
+type Pending = Pick<Attempt, 'abandon' | 'place'>
 
 /**
  * One Postgres server: its connections, what the last probe saw, and what is under way on it. Decides
@@ -59,7 +59,8 @@ export class Server {
   failures = 0
   /** Moving average of the response time in milliseconds. */
   latency = 0
-  readonly #pending = new Set<Pending>()
+  /** Each knows its place: see {@link WaitingLine} for why this is no `Set`. */
+  readonly #pending: Pending[] = []
   #measuredAt = 0
   #doubt = 0
   #doubtUntil = 0
@@ -80,15 +81,21 @@ export class Server {
 
   /** Statements sent or waiting for a connection. */
   get inFlight(): number {
-    return this.#pending.size
+    return this.#pending.length
   }
 
   begin(pending: Pending): void {
-    this.#pending.add(pending)
+    pending.place = this.#pending.push(pending) - 1
   }
 
   finish(pending: Pending): void {
-    this.#pending.delete(pending)
+    const { place } = pending
+    if (place < 0) return
+    pending.place = -1
+    const last = this.#pending.pop() as Pending
+    if (last === pending) return
+    this.#pending[place] = last
+    last.place = place
   }
 
   /**
@@ -112,6 +119,7 @@ export class Server {
         refused: (error) => settle(new Failure('acquire', error)),
       }
       const pending: Pending = {
+        place: -1,
         abandon: (error) => {
           this.pool.forget(waiter)
           waiter.refused(error)

@@ -45,7 +45,10 @@ describe('among replicas', () => {
   test('those of the own zone are taken while they have a free connection, then the others', () => {
     const [here, there] = [server('here', 'a'), server('there', 'b')]
     expect(picks([here, there], 'a')).toEqual({ 'here:5432': 2_000 })
-    const busy = [{ abandon() {} }, { abandon() {} }]
+    const busy = [
+      { abandon() {}, place: -1 },
+      { abandon() {}, place: -1 },
+    ]
     for (const one of busy) here.begin(one)
     expect(picks([here, there], 'a')['there:5432']).toBeGreaterThan(500)
     for (const one of busy) here.finish(one)

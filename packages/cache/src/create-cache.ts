@@ -6,7 +6,7 @@ import type { Cache, CacheEvents, CacheHealth } from './cache.ts'
 import { encode } from './codec.ts'
 import { pack } from './compression.ts'
 import { seal } from './envelope.ts'
-import { CacheError } from './errors.ts'
+import { CacheError, CacheUsageError } from './errors.ts'
 import { Fleet, type Reach } from './fleet.ts'
 import { type CacheKey, plainKey } from './key.ts'
 import { createMemo, type Memo } from './memo.ts'
@@ -29,7 +29,7 @@ import { createSpace, type Space, type SpaceOptions, type StoredCache } from './
 import { READS, REDIS, WRITES } from './telemetry.ts'
 import { Timeline } from './timeline.ts'
 import { Transactions } from './transactions.ts'
-import { Warnings } from './warnings.ts'
+import { OVERSIZE, Warnings } from './warnings.ts'
 
 type CallOptions = { readonly signal?: AbortSignal | undefined }
 
@@ -110,6 +110,7 @@ class TwoTierCache implements Cache {
       timeline: this.#timeline,
       fleet: this.#fleet,
       settings,
+      warnings: this.#warnings,
       closing: this.#lifecycle.signal,
       observe: (outcome) => this.#observe(outcome),
     })
@@ -203,7 +204,7 @@ class TwoTierCache implements Cache {
     return this.#set(plainKey(key), value, options?.tags ? withPlainTags(options) : options)
   }
 
-  #set(key: string, value: unknown, options: GetOrSetOptions | undefined): Promise<Reach> {
+  #set(key: string, value: unknown, options: (GetOrSetOptions & SetOptions) | undefined): Promise<Reach> {
     return this.#lifecycle.run(async () => {
       const { freshness, tags, schema } = planOf(options, this.#defaults, 'set')
       const misfit = await misfitOf(schema, value)
@@ -211,6 +212,10 @@ class TwoTierCache implements Cache {
       if (this.#transactions.defers({ kind: 'set', names: [key] })) return 'deferred'
       const fleet = this.#fleet
       const encoded = fleet ? await pack(encode(value), this.#settings.l2) : undefined
+      if (fleet && encoded === undefined) {
+        if (options?.mustFit) throw tooLarge()
+        this.#warnings.warn('CACHE_WARN_ENTRY_BYTES', OVERSIZE)
+      }
       if (fleet?.usable && !fleet.feed.confirmed) await fleet.feed.confirm()
       if (fleet?.usable) await fleet.feed.remember(tags)
       this.#reads.void(key)
@@ -388,6 +393,13 @@ class TwoTierCache implements Cache {
   #publishRedis(state: 'down' | 'up'): void {
     if (REDIS.active) REDIS.publish({ instance: this.name, attributes: { 'cache.redis': state } })
   }
+}
+
+function tooLarge(): CacheUsageError {
+  return new CacheUsageError(
+    'CACHE_ERR_TOO_LARGE',
+    'the value is larger than l2.maxEntryBytes, so that no other process could read it; keep less in it',
+  )
 }
 
 function storedKeys(keys: CacheKey | readonly CacheKey[]): readonly string[] {

@@ -17,6 +17,11 @@ export const CACHE_ERRORS = {
       'A value cannot keep its type in Redis (a function, a symbol, a class instance, a cycle). Return plain data, Date, Map, Set, BigInt, Error or binary types from the loader.',
     retryable: false,
   },
+  CACHE_ERR_TOO_LARGE: {
+    meaning:
+      'A session, or a value set with `mustFit`, is larger than `l2.maxEntryBytes`. Nothing was changed: the value before still stands. Keep less in it, or raise the limit.',
+    retryable: false,
+  },
   CACHE_ERR_LOAD_TIMEOUT: {
     meaning:
       'The loader, or the process that held the lease on the key, did not finish within `timeout`. Make the loader honour `ctx.signal`, raise `timeout`, or set `grace` so that an older value is served.',

@@ -18,6 +18,7 @@ import type { Reading } from './redis-tier.ts'
 import { misfitOf, unfit } from './schema.ts'
 import { LOADS } from './telemetry.ts'
 import type { Timeline } from './timeline.ts'
+import { OVERSIZE, type Warnings } from './warnings.ts'
 
 /** How a flight gets its value: rules 1, 2 and 5 of the read path. */
 export class FlightLoads {
@@ -26,6 +27,7 @@ export class FlightLoads {
   readonly #timeline: Timeline
   readonly #fleet: Fleet | undefined
   readonly #settings: Settings
+  readonly #warnings: Warnings
   readonly #closing: AbortSignal
   readonly #observe: (outcome: Outcome) => void
 
@@ -35,6 +37,7 @@ export class FlightLoads {
     readonly timeline: Timeline
     readonly fleet: Fleet | undefined
     readonly settings: Settings
+    readonly warnings: Warnings
     readonly closing: AbortSignal
     readonly observe: (outcome: Outcome) => void
   }) {
@@ -43,6 +46,7 @@ export class FlightLoads {
     this.#timeline = parts.timeline
     this.#fleet = parts.fleet
     this.#settings = parts.settings
+    this.#warnings = parts.warnings
     this.#closing = parts.closing
     this.#observe = parts.observe
   }
@@ -219,6 +223,7 @@ export class FlightLoads {
     const { key, tags } = flight
     try {
       if (body === undefined) {
+        this.#warnings.warn('CACHE_WARN_ENTRY_BYTES', OVERSIZE)
         await fleet.tier.release(key, token, 0, '')
         return true
       }

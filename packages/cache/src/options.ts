@@ -49,7 +49,7 @@ export interface RedisOptions {
   readonly failures?: number | undefined
   /** How long between tries while Redis is left alone. @default '1s' */
   readonly retryAfter?: Duration | undefined
-  /** Largest encoded value kept in Redis, in bytes; larger ones stay in memory only. @default 1 MiB */
+  /** Largest encoded value kept in Redis, in bytes; larger ones stay in memory only, see `mustFit`. @default 1 MiB */
   readonly maxEntryBytes?: number | undefined
   /** Encoded values longer than this many bytes are compressed with Brotli. @default 0: none are */
   readonly compressOver?: number | undefined

@@ -26,9 +26,14 @@ export type Loader<T> = (context: LoadContext) => T | PromiseLike<T>
 export interface SetOptions extends FreshnessOptions {
   /** `invalidateTags` of any of these makes the value a miss. */
   readonly tags?: readonly string[] | undefined
+  /**
+   * Of a `set`: rejects with `CACHE_ERR_TOO_LARGE`, and changes nothing, when the value is larger than
+   * `l2.maxEntryBytes`. Else such a value stays in this process alone, and the others load their own. @default false
+   */
+  readonly mustFit?: boolean | undefined
 }
 
-export interface GetOrSetOptions extends SetOptions {
+export interface GetOrSetOptions extends Omit<SetOptions, 'mustFit'> {
   /**
    * What values must be. One in Redis that does not fit is loaded anew; one that the loader brings and that does
    * not fit rejects with `CACHE_ERR_SCHEMA`, unless `grace` has an older one.
@@ -47,9 +52,17 @@ export interface Plan {
 
 const NO_TAGS: readonly string[] = []
 
-export function planOf(options: GetOrSetOptions | undefined, defaults: Plan, subject: string): Plan {
+export function planOf(
+  options: (GetOrSetOptions & SetOptions) | undefined,
+  defaults: Plan,
+  subject: 'getOrSet' | 'set',
+): Plan {
   if (options === undefined) return defaults
-  refuseUnknown(options, ['tags', 'schema', 'signal'], subject)
+  refuseUnknown(
+    options,
+    ['tags', 'schema', 'signal', ...(subject === 'set' ? (['mustFit'] as const) : [])],
+    subject,
+  )
   const freshness = readFreshness(options, defaults.freshness, subject)
   const tags = options.tags ?? NO_TAGS
   return { freshness, tags, schema: options.schema }

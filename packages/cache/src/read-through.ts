@@ -12,6 +12,7 @@ import type { Entry, MemoryTier } from './memory-tier.ts'
 import type { Settings } from './options.ts'
 import type { Loader, Plan } from './plan.ts'
 import type { Timeline } from './timeline.ts'
+import type { Warnings } from './warnings.ts'
 
 export type Outcome = 'redis' | 'loaded' | 'stale' | 'failed'
 
@@ -49,6 +50,7 @@ export class ReadThrough {
     readonly timeline: Timeline
     readonly fleet: Fleet | undefined
     readonly settings: Settings
+    readonly warnings: Warnings
     readonly closing: AbortSignal
     readonly observe: (outcome: Outcome) => void
   }) {

@@ -47,7 +47,8 @@ interface Loaded {
  *   another stamp, or none, is no session.
  * - Nothing that Redis lost comes back: after a restart or a failover of Redis everybody has to sign in again.
  * - While Redis cannot be asked, a session that is not in memory is an error of `CACHE_ERR_REDIS`, not a visitor
- *   who is signed out; and a session that cannot be stored is an error, too.
+ *   who is signed out; and a session that cannot be stored is an error, too. One that is larger than
+ *   `l2.maxEntryBytes` is an error of `CACHE_ERR_TOO_LARGE`, and what it was before still stands.
  * - Ids are secrets and are stored as SHA-256. Values keep their types (`Date`, `Map`).
  *
  * ```ts
@@ -160,7 +161,7 @@ class CachedSessions extends Store implements SessionStore {
       this.#loaded.set(session, { stamp, user })
     }
     const kept: Kept = { stamp, session: dataOf(session) }
-    stored(await this.#cache.set(keys.session, kept, { ttl: lifetime, jitter: 0 }))
+    stored(await this.#cache.set(keys.session, kept, { ttl: lifetime, jitter: 0, mustFit: true }))
     await this.#touch(sessionId, session)
   }
 

@@ -62,7 +62,7 @@ export interface StoredCache extends Pick<Cache, 'getOrSet' | 'peek'> {
     keys: readonly string[],
     options?: CallOptions & Pick<GetOrSetOptions, 'schema'>,
   ): Promise<ReadonlyMap<string, T>>
-  set(key: string, value: unknown, options?: GetOrSetOptions): Promise<Reach>
+  set(key: string, value: unknown, options?: GetOrSetOptions & SetOptions): Promise<Reach>
   /** A memory hit. */
   answer(key: string): Promise<unknown> | undefined
   invalidate(keys: readonly string[]): Promise<Reach>

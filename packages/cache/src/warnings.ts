@@ -5,6 +5,10 @@ export type WarningCode =
   | 'CACHE_WARN_TRACKING'
   | 'CACHE_WARN_ENTRY_BYTES'
 
+/** What is said of a value that Redis does not get. */
+export const OVERSIZE =
+  'a value is larger than l2.maxEntryBytes and stays in this process; the others load their own'
+
 /** Warnings of one cache, each once: it goes on without something, and nobody would notice. */
 export class Warnings {
   readonly #name: string

@@ -223,14 +223,25 @@ describe('the second tier', () => {
     expect(asked.sort()).toEqual(['x', 'y', 'z'])
   })
 
-  it('keeps a value too large for Redis in memory only', async () => {
+  it('keeps a value too large for Redis in memory only, says so once, and refuses it on request', async () => {
     await using caches = two({ l2: { maxEntryBytes: 1000 } })
     const big = 'x'.repeat(2000)
+    const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
     expect(await caches.a.getOrSet('loaded', () => big)).toBe(big)
     await caches.a.set('set', big)
+    expect(warn.mock.calls.map(([, options]) => options)).toEqual([
+      { type: 'CaysCacheWarning', code: 'CACHE_WARN_ENTRY_BYTES' },
+    ])
+    warn.mockRestore()
     expect([caches.a.peek('loaded'), caches.a.peek('set')]).toEqual([big, big])
     expect(await caches.b.get('loaded')).toBeUndefined()
     expect(await caches.b.get('set')).toBeUndefined()
+    await caches.a.set('small', 'before')
+    await expect(caches.a.set('small', big, { mustFit: true })).rejects.toMatchObject({
+      code: 'CACHE_ERR_TOO_LARGE',
+    })
+    expect(await caches.a.get('small')).toBe('before')
+    expect(await caches.b.get('small')).toBe('before')
   })
 
   it('says so when a value cannot keep its type, and holds up nobody', async () => {

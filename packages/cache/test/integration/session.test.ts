@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { type StandaloneRedis, startRedis } from '@cays/testkit'
 import express, { type Express } from 'express'
 import express4 from 'express-4'
-import session from 'express-session'
+import session, { type SessionData } from 'express-session'
 import { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type Cache, createCache } from '../../src/index.ts'
@@ -170,6 +170,28 @@ describe('sessions of express-session in a cache', () => {
     await expectEnded(last)
     // Whoever signs in again is in.
     expect((await userOf(nodes[1], await login(3))).user).toBe(3)
+  })
+
+  it('that are too large for Redis are refused, and stay what they were on every node', async () => {
+    const [one, two] = nodes
+    if (!one || !two) throw new Error('two nodes')
+    const id = 'a session that grows'
+    const write = (session: SessionData) =>
+      new Promise<unknown>((resolve) => one.store.set(id, session, resolve))
+    const read = (node: Node) =>
+      new Promise<SessionData | null | undefined>((resolve, reject) => {
+        node.store.get(id, (error, session) => (error ? reject(error) : resolve(session)))
+      })
+    expect(await write({ cookie: { originalMaxAge: 3_600_000 }, views: 1 } as SessionData)).toBeUndefined()
+    const session = await read(one)
+    if (!session) throw new Error('it is there')
+    Object.assign(session, { views: 2, basket: 'x'.repeat(2 ** 20) })
+    expect(await write(session)).toMatchObject({ code: 'CACHE_ERR_TOO_LARGE', retryable: false })
+    for (const node of [one, two]) {
+      const stored = await read(node)
+      expect(stored?.views).toBe(1)
+      expect(stored).not.toHaveProperty('basket')
+    }
   })
 
   for (const how of ['session', 'user'] as const) {

@@ -15,7 +15,7 @@ function ours(rooms: number): Contender {
       const publisher = createPublisher({ redis })
       const all = Array.from({ length: rooms }, (_, id) => publisher.room('job:{id}', { id }))
       return {
-        run: inFlight(
+        run: inFlight<unknown>(
           IN_FLIGHT,
           (index) => all[index % rooms]?.publish('updated', data) ?? Promise.resolve(),
         ),

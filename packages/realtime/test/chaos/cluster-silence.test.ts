@@ -88,7 +88,7 @@ it('clients lose nothing while their node cannot hear one of the shards', async 
     await passes(counting, 10)
     const proxy = [...proxies.values()][0]
     proxy?.set({ blackhole: true })
-    await passes(counting, 100)
+    await passes(counting, 40)
     await proxy?.heal()
     await passes(counting, 20)
     await expectComplete(records, await counting.stop())

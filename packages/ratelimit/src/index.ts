@@ -14,7 +14,7 @@ export {
   tokenBucket,
 } from './algorithms.ts'
 export type { CalendarPeriod } from './calendar.ts'
-export type { ConcurrencyLimiter, ConcurrencyOptions, EnterOptions, Slot } from './concurrency.ts'
+export type { ConcurrencyOptions } from './concurrency.ts'
 export { concurrency } from './concurrency.ts'
 export { createRateLimiter } from './create-rate-limiter.ts'
 export type { Decision, DecisionSource, DenialReason, PolicyDecision } from './decision.ts'
@@ -36,4 +36,5 @@ export type {
 } from './rate-limiter.ts'
 export type { RedisClient } from './redis-client.ts'
 export type { Reservation } from './reservation.ts'
+export type { ConcurrencyLimiter, EnterOptions, Slot } from './semaphore.ts'
 export type { Cost } from './shapes.ts'

@@ -1,5 +1,5 @@
-import { MODE, type Outcome, Shape, type Slot, type SlotOutcome, stateOf, windowsOf } from './operation.ts'
-import { INTERNALS } from './policy.ts'
+import { covers, isMostlyLeft, isWithin, type Lease, leaseOf, mostOf, spend } from './lease.ts'
+import { MODE, type Outcome, Shape } from './operation.ts'
 import type { Asked } from './redis-store.ts'
 import { giveBack } from './reservation.ts'
 
@@ -16,18 +16,6 @@ export interface LeasesOptions {
   readonly onReturn: (subject: string) => void
 }
 
-/** Units that were charged for a subject in advance. */
-interface Lease {
-  /** What was charged: the costs of its slots are the whole lease. */
-  readonly shape: Shape
-  readonly outcome: Outcome
-  readonly share: number
-  /** Milliseconds of the monotonic clock. */
-  readonly ends: number
-  /** Milli-units still to be spent, by slot. */
-  readonly left: number[]
-}
-
 interface Tracked {
   /** Checks since the last sweep. */
   calls: number
@@ -42,8 +30,6 @@ interface Tracked {
 /** Checks of a subject within `maxAge` that make it worth a lease. */
 const HOT = 8
 const MAX_TRACKED = 10_000
-/** Two machines' clocks differ in speed by less than this. */
-const DRIFT = 1.001
 
 /**
  * Spends hot subjects' capacity in this process: units are charged in Redis first and handed out here later.
@@ -87,10 +73,7 @@ export class Leases {
       return undefined
     }
     if (lease.shape.family !== shape.family || !covers(lease, shape)) return undefined
-    for (let index = 0; index < shape.slots.length; index++) {
-      lease.left[index] = (lease.left[index] as number) - (shape.slots[index] as Slot).cost
-    }
-    return standing(lease, shape, now * 1_000)
+    return spend(lease, shape, now * 1_000)
   }
 
   /** Called when a check was sent: sends for a lease behind it if the subject is hot. */
@@ -175,7 +158,7 @@ export class Leases {
     const answered = (outcome: Outcome | undefined) => {
       tracked.asking = false
       if (outcome?.granted) {
-        const lease = this.#leaseOf(shape, outcome, share)
+        const lease = leaseOf(shape, outcome, share, this.#options.maxAge)
         if (this.#fits(lease) && changes === tracked.changes && !this.#closed) tracked.lease = lease
         else this.#giveBack(subject, lease)
       }
@@ -192,33 +175,16 @@ export class Leases {
     this.#options.store.submit({ shape, subject, settle: answered, fail: () => answered(undefined) })
   }
 
-  #leaseOf(shape: Shape, outcome: Outcome, share: number): Lease {
-    const asked = outcome.asked / 1_000
-    let length = this.#options.maxAge
-    for (const [index, slot] of shape.slots.entries()) {
-      const { a, b, c, parameters } = outcome.slots[index] as SlotOutcome
-      const { kernel } = slot.policy[INTERNALS]
-      const end = kernel.ends({ a, b, c }, parameters, windowsOf(slot, outcome.now))
-      length = Math.min(length, (end - outcome.now) / 1_000 / DRIFT)
-    }
-    return { shape, outcome, share, ends: asked + length, left: shape.slots.map((slot) => slot.cost) }
-  }
-
-  // Sizes and shares may have changed since it was asked for; a shadow policy over its limit was not charged.
+  // Sizes and shares may have changed since it was asked for.
   #fits(lease: Lease): boolean {
-    if (!this.#spendable(lease, performance.now())) return false
-    return lease.shape.slots.every((slot, index) => {
-      const { fits, parameters } = lease.outcome.slots[index] as SlotOutcome
-      return fits && slot.cost <= roomOf(slot, parameters, lease.share * this.#options.maxShare)
-    })
+    return this.#spendable(lease, performance.now()) && isWithin(lease, this.#options.maxShare)
   }
 
   #end(subject: string, tracked: Tracked): void {
     const { lease } = tracked
     if (!lease) return
     tracked.lease = undefined
-    const unused = lease.left.some((left, index) => left * 2 > (lease.shape.slots[index] as Slot).cost)
-    if (unused) tracked.size = Math.max(HOT, tracked.size / 2)
+    if (isMostlyLeft(lease)) tracked.size = Math.max(HOT, tracked.size / 2)
     this.#giveBack(subject, lease)
   }
 
@@ -229,41 +195,4 @@ export class Leases {
     const heard = () => this.#options.onReturn(subject)
     this.#options.store.submit({ shape: refund, subject, settle: heard, fail: heard })
   }
-}
-
-function covers(lease: Lease, shape: Shape): boolean {
-  return shape.slots.every((slot, index) => slot.cost <= (lease.left[index] as number))
-}
-
-/** How many times the shape's costs fit this process' part of its limits. */
-function mostOf(shape: Shape, share: number): number {
-  let most = Number.POSITIVE_INFINITY
-  for (const slot of shape.slots) {
-    if (slot.cost > 0) most = Math.min(most, Math.floor(roomOf(slot, slot.parameters, share) / slot.cost))
-  }
-  return most === Number.POSITIVE_INFINITY ? 0 : most
-}
-
-function roomOf(slot: Slot, parameters: Slot['parameters'], share: number): number {
-  const { policy } = slot
-  const limit = policy[INTERNALS].kernel.limitOf(parameters, policy.window * 1_000)
-  return Math.floor(Math.min(limit, parameters.cap) * share)
-}
-
-/** Where the subject stands as far as this process knows: what it has not spent yet counts as left. */
-function standing(lease: Lease, shape: Shape, asked: number): Outcome {
-  const { outcome, left } = lease
-  const now = outcome.now + Math.ceil(asked - outcome.asked)
-  const slots: SlotOutcome[] = []
-  for (let index = 0; index < shape.slots.length; index++) {
-    const slot = shape.slots[index] as Slot
-    const found = outcome.slots[index] as SlotOutcome
-    const { kernel } = slot.policy[INTERNALS]
-    const { parameters } = found
-    const state = stateOf(slot, found)
-    kernel.refresh(state, now, parameters, windowsOf(slot, now))
-    kernel.refund(state, now, left[index] as number, parameters)
-    slots.push({ fits: true, wait: 0, blocked: 0, parameters, a: state.a, b: state.b, c: state.c })
-  }
-  return { now, granted: true, wait: 0, slots, asked }
 }

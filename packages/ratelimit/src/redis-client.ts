@@ -12,7 +12,9 @@ export interface RedisClient extends ScriptClient, Partial<BytesClient> {
 
 /** ioredis has these too, though its types do not: strings are answered as bytes, which text would not survive. */
 interface BytesClient {
+  /** `evalsha`, answered as bytes. */
   evalshaBuffer: ScriptClient['evalsha']
+  /** `eval`, answered as bytes. */
   evalBuffer: ScriptClient['eval']
 }
 

@@ -78,7 +78,7 @@ async function live(): Promise<void> {
     for (let i = 0; i < 200; i++) await step()
     await new Promise((resolve) => setTimeout(resolve, 2))
     if (!asked || cache.health().status !== 'ok') continue
-    for (let i = 0; i < 2_000; i++) await step()
+    for (let i = 0; i < 1_000; i++) await step()
     asked(await heap())
     asked = undefined
   }

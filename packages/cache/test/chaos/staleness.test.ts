@@ -93,9 +93,12 @@ describe('no read is older than maxStaleness after an invalidation reached Redis
     })
     await warm(pair)
     proxy.set({ blackhole: true })
-    for (let i = 0; i < 300; i++) await pair.writer.invalidate(`other${i}`)
+    // All at once: one round trip each would take a busy machine ten seconds.
+    const others = () =>
+      Promise.all(Array.from({ length: 300 }, (_, i) => pair.writer.invalidate(`other${i}`)))
+    await others()
     await change(pair)
-    for (let i = 0; i < 300; i++) await pair.writer.invalidate(`other${i}`)
+    await others()
     await pause(MAX_STALENESS)
     await proxy.heal()
     await expectNoStaleReads(pair)

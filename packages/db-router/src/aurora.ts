@@ -1,7 +1,7 @@
 import type { Duration } from '@cays/core/duration'
 import type { Discovery } from './discovery.ts'
-import { optionReader } from './options.ts'
 import { serverUrls } from './server-url.ts'
+import { optionReader } from './settings.ts'
 
 /** How to reach the instances of an Aurora cluster. */
 export interface AuroraOptions {

@@ -1,8 +1,8 @@
 import { promises as system } from 'node:dns'
 import type { Duration } from '@cays/core/duration'
 import type { Discovery } from './discovery.ts'
-import { optionReader } from './options.ts'
 import { atAddress, serverUrls } from './server-url.ts'
+import { optionReader } from './settings.ts'
 
 /** How names are looked up. */
 export interface DnsOptions {

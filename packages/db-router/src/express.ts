@@ -1,6 +1,6 @@
 import type { Duration } from '@cays/core/duration'
-import { optionReader } from './options.ts'
 import type { Router, SessionHandle } from './router.ts'
+import { optionReader } from './settings.ts'
 
 /** What carries the bookmark from one request to the next. */
 export interface MiddlewareOptions {

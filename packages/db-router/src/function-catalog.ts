@@ -1,5 +1,5 @@
 import type { Statement } from './classify.ts'
-import type { Settings } from './options.ts'
+import type { Settings } from './settings.ts'
 
 /** How long what the database says about its functions is believed, in milliseconds. */
 const BELIEVED = 300_000

@@ -1,8 +1,8 @@
 import type { Duration } from '@cays/core/duration'
 import type { QueryResult } from 'pg'
 import { type HedgedRead, type Hedging, Superseded } from './hedged-read.ts'
-import { optionReader } from './options.ts'
 import { TimesByText } from './recent-times.ts'
+import { optionReader } from './settings.ts'
 
 export type { HedgedRead, Hedging } from './hedged-read.ts'
 

@@ -37,10 +37,10 @@ export type {
   Explanation,
   HealthReport,
   Router,
-  ServerReport,
   SessionHandle,
   SessionOptions,
   TransactionClient,
 } from './router.ts'
 export type { Health, Role } from './server.ts'
+export type { ServerReport } from './server-report.ts'
 export type { Isolation, TransactionOptions } from './transaction.ts'

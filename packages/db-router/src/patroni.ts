@@ -1,8 +1,8 @@
 import type { Duration } from '@cays/core/duration'
 import type { Discovery } from './discovery.ts'
 import type { ServerOptions } from './options.ts'
-import { optionReader } from './options.ts'
 import { atAddress, serverUrls } from './server-url.ts'
+import { optionReader } from './settings.ts'
 
 /** Where Patroni answers, and how to reach its servers. */
 export interface PatroniOptions {

@@ -1,10 +1,11 @@
 import { pickServer } from './balancer.ts'
 import { UnavailableError } from './errors.ts'
 import type { Position } from './lsn.ts'
-import type { Consistency, Settings } from './options.ts'
+import type { Consistency } from './options.ts'
 import { PrimaryShare } from './primary-share.ts'
 import type { Server } from './server.ts'
 import type { Session } from './session.ts'
+import type { Settings } from './settings.ts'
 import type { Topology } from './topology.ts'
 
 /** Where one try of a statement goes. */

@@ -1,10 +1,10 @@
 import { delay } from '@cays/core/abort'
 import pg from 'pg'
-import { answerPassword } from './connection-pool.ts'
+import { answerPassword } from './connection.ts'
 import { codeOf } from './failure.ts'
 import { type Position, parseLsn } from './lsn.ts'
-import type { Settings } from './options.ts'
 import { REPLAY_QUERY, type Sample, type Server } from './server.ts'
+import type { Settings } from './settings.ts'
 
 // On a standby the checkpoint's timeline lags a switch until its next restartpoint; the WAL receiver's does
 // not, but only roles with pg_read_all_stats see it. The higher of the two is never ahead of the truth.

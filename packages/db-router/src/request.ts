@@ -4,7 +4,8 @@ import type { OptionReader } from '@cays/core/options'
 import type { QueryConfig } from 'pg'
 import { RolledBackError } from './errors.ts'
 import type { Hedging } from './hedged-read.ts'
-import { CONSISTENCIES, type Consistency, type Route, readHedge, type Settings } from './options.ts'
+import type { Consistency, Route } from './options.ts'
+import { CONSISTENCIES, readHedge, type Settings } from './settings.ts'
 
 /** What one call may say about its statement; `pg` ignores these fields. */
 export interface StatementOptions {

@@ -12,49 +12,21 @@ import { UnavailableError, UsageError } from './errors.ts'
 import { type Middleware, type MiddlewareOptions, sessionMiddleware } from './express.ts'
 import { CATALOG_QUERY, type CatalogRow, FunctionCatalog } from './function-catalog.ts'
 import { Listener, type ListenOptions, type Subscription } from './listener.ts'
-import { formatLsn, sameLog } from './lsn.ts'
-import {
-  optionReader,
-  type Route,
-  type RouterOptions,
-  readServers,
-  resolveOptions,
-  type Settings,
-} from './options.ts'
+import type { Route, RouterOptions } from './options.ts'
 import { Paces } from './pace.ts'
 import { Placement } from './placement.ts'
 import { type Request, readRequest, withTimeout } from './request.ts'
 import { type PoolBackend, RoutedPool } from './routed-pool.ts'
 import { RouterClient } from './router-client.ts'
 import { Search } from './search.ts'
-import type { Health, Role, Server } from './server.ts'
+import type { Server } from './server.ts'
+import { reportOf, type ServerReport } from './server-report.ts'
 import { Session } from './session.ts'
+import { optionReader, readServers, resolveOptions, type Settings } from './settings.ts'
 import { StatementCache } from './statement-cache.ts'
 import { addressOf, SERVER_CHANNEL, STALENESS_CHANNEL } from './telemetry.ts'
 import { Topology } from './topology.ts'
 import { planTransaction, runTransaction, type TransactionOptions } from './transaction.ts'
-
-/** One server as it was last seen. */
-export interface ServerReport {
-  /** `host:port` */
-  readonly server: string
-  /** What the server said it is, not what it was configured as. */
-  readonly role: Role
-  readonly health: Health
-  /** Writes go here. */
-  readonly primary: boolean
-  readonly timeline: number | undefined
-  /** Insert position of a primary, replay position of a replica, as Postgres writes it. */
-  readonly position: string | undefined
-  /** Upper bound in milliseconds of how stale a replica is; `undefined` while unknown and for a primary. */
-  readonly staleness: number | undefined
-  /** Upper bound in bytes of what a replica has not replayed; `undefined` while unknown and for a primary. */
-  readonly behind: number | undefined
-  readonly inFlight: number
-  /** Moving average of the response time in milliseconds. */
-  readonly latency: number
-  readonly connections: { readonly total: number; readonly idle: number; readonly waiting: number }
-}
 
 /** How the whole is, for a readiness check. */
 export interface HealthReport {
@@ -244,7 +216,7 @@ export class Router extends RoutedPool implements AsyncDisposable {
 
   /** Every server as last seen. */
   topology(): readonly ServerReport[] {
-    return this.#topology.servers.map((server) => this.#report(server))
+    return this.#topology.servers.map((server) => reportOf(server, this.#topology))
   }
 
   /**
@@ -502,7 +474,7 @@ export class Router extends RoutedPool implements AsyncDisposable {
     this.#listener?.follow(this.#topology.primary)
     this.#search?.soon()
     try {
-      this.emit('topology', this.#report(server))
+      this.emit('topology', reportOf(server, this.#topology))
     } catch (error) {
       // A listener's mistake must not stop the watch over the servers.
       warnOfListener("'topology'", error)
@@ -516,25 +488,5 @@ export class Router extends RoutedPool implements AsyncDisposable {
       attributes: addressOf(server),
       value: (performance.now() - server.freshAsOf) / 1_000,
     })
-  }
-
-  #report(server: Server): ServerReport {
-    const { role, health, sample, pool } = server
-    const replica = role === 'replica' && health === 'up'
-    const { head } = this.#topology.log
-    const comparable = replica && sample && head && sameLog(head, sample.position)
-    return {
-      server: server.name,
-      role,
-      health,
-      primary: server === this.#topology.primary,
-      timeline: sample?.position.timeline,
-      position: sample ? formatLsn(sample.position.lsn) : undefined,
-      staleness: replica && server.freshAsOf > 0 ? performance.now() - server.freshAsOf : undefined,
-      behind: comparable ? Math.max(0, head.lsn - sample.position.lsn) : undefined,
-      inFlight: server.inFlight,
-      latency: server.latency,
-      connections: { total: pool.total, idle: pool.idle, waiting: pool.waiting },
-    }
   }
 }

@@ -1,9 +1,10 @@
 import { deadline, raceAbort } from '@cays/core/abort'
 import type { Attempt } from './attempt.ts'
-import { type Connection, ConnectionPool, type PoolReport, type Waiter } from './connection-pool.ts'
+import type { Connection } from './connection.ts'
+import { ConnectionPool, type PoolReport, type Waiter } from './connection-pool.ts'
 import { Failure } from './failure.ts'
 import { type Position, parseLsn, reaches, sameLog } from './lsn.ts'
-import type { ServerSettings, Settings } from './options.ts'
+import type { ServerSettings, Settings } from './settings.ts'
 
 /** What a server said it is. */
 export type Role = 'primary' | 'replica' | 'unknown'

@@ -2,10 +2,10 @@ import { delay, raceAbort } from '@cays/core/abort'
 import { awake } from './awake.ts'
 import type { PoolReport } from './connection-pool.ts'
 import { type Position, sameLog } from './lsn.ts'
-import type { ServerSettings, Settings } from './options.ts'
 import { PrimaryLog } from './primary-log.ts'
 import { Prober } from './prober.ts'
 import { type Sample, Server } from './server.ts'
+import type { ServerSettings, Settings } from './settings.ts'
 import { WriteBuffer } from './write-buffer.ts'
 
 interface Member {

@@ -2,8 +2,8 @@ import { delay } from '@cays/core/abort'
 import { backoff } from '@cays/core/backoff'
 import { RolledBackError } from './errors.ts'
 import { codeOf, READ_ONLY_TRANSACTION } from './failure.ts'
-import { optionReader } from './options.ts'
 import type { RouterClient } from './router-client.ts'
+import { optionReader } from './settings.ts'
 
 /** The isolation levels Postgres tells apart. */
 export type Isolation = 'read committed' | 'repeatable read' | 'serializable'

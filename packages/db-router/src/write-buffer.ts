@@ -1,6 +1,6 @@
 import { UnavailableError } from './errors.ts'
-import type { Settings } from './options.ts'
 import type { Server } from './server.ts'
+import type { Settings } from './settings.ts'
 
 interface Waiter {
   resolve(server: Server): void

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { pickServer } from '../../src/balancer.ts'
-import { resolveOptions } from '../../src/options.ts'
 import { Server } from '../../src/server.ts'
+import { resolveOptions } from '../../src/settings.ts'
 
 const settings = resolveOptions({ primary: 'postgres://app@primary/app', pool: { max: 2 } })
 

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 /** What an entry may weigh minified and compressed with Brotli, its dependencies included, its peers not. */
 const LIMITS = {
   '@cays/cache': '25 kB',
-  '@cays/db-router': '28 kB',
+  '@cays/db-router': '30 kB',
   '@cays/ratelimit': '21 kB',
   '@cays/ratelimit/testing': '20 kB',
   '@cays/realtime': '24 kB',

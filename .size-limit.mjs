@@ -6,7 +6,7 @@ const LIMITS = {
   '@cays/db-router': '30 kB',
   '@cays/ratelimit': '21 kB',
   '@cays/ratelimit/testing': '20 kB',
-  '@cays/realtime': '24 kB',
+  '@cays/realtime': '25 kB',
   '@cays/storage': '48 kB',
   '@cays/testkit': '50 kB',
   '@cays/core/error': '700 B',

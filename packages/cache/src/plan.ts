@@ -33,6 +33,7 @@ export interface SetOptions extends FreshnessOptions {
   readonly mustFit?: boolean | undefined
 }
 
+/** How a value is loaded, checked and stored. */
 export interface GetOrSetOptions extends Omit<SetOptions, 'mustFit'> {
   /**
    * What values must be. One in Redis that does not fit is loaded anew; one that the loader brings and that does

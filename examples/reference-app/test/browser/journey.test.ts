@@ -179,35 +179,43 @@ describe('every screen', () => {
       await employer.page.request.get('/api/v1/employer/jobs')
     ).json()
     const busiest = mine.toSorted((a, b) => b.applications - a.applications)[0]
-    const screens: [Page, string, string][] = [
-      [visitor.page, 'jobs', '/'],
-      [visitor.page, 'nothing-found', '/?q=zzzz'],
-      [visitor.page, 'job', `/jobs/${items[0]?.id}`],
-      [visitor.page, 'sign-in', '/sign-in'],
-      [visitor.page, 'status', '/status'],
-      [visitor.page, 'not-found', '/no-such-page'],
-      [employer.page, 'employer', '/employer'],
-      [employer.page, 'board', `/employer/jobs/${busiest?.id}`],
-      [employer.page, 'post-a-job', '/employer/jobs/new'],
-      [employer.page, 'account', '/account'],
-    ]
     const found: string[] = []
-    for (const [page, name, path] of screens) {
-      await page.goto(path)
-      await page.waitForLoadState('networkidle').catch(() => {})
-      for (const theme of ['light', 'dark'] as const) {
-        await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' })
-        for (const width of WIDTHS) {
-          await page.setViewportSize({ width, height: 900 })
-          await page.screenshot({ path: join(SHOTS, `${name}-${theme}-${width}.png`) })
-          const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)
-          if (overflow > 0) found.push(`${name} at ${width} is ${overflow} px too wide`)
+    const look = async (page: Page, screens: readonly (readonly [name: string, path: string])[]) => {
+      for (const [name, path] of screens) {
+        await page.goto(path)
+        await page.waitForLoadState('networkidle').catch(() => {})
+        for (const theme of ['light', 'dark'] as const) {
+          await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' })
+          for (const width of WIDTHS) {
+            await page.setViewportSize({ width, height: 900 })
+            await page.screenshot({ path: join(SHOTS, `${name}-${theme}-${width}.png`) })
+            const overflow = await page.evaluate(
+              () => document.documentElement.scrollWidth - window.innerWidth,
+            )
+            if (overflow > 0) found.push(`${name} at ${width} is ${overflow} px too wide`)
+          }
+          found.push(...(await violations(page)))
         }
-        found.push(...(await violations(page)))
+        expect(await page.title(), name).not.toBe('')
+        expect(await page.locator('main').count(), name).toBe(1)
       }
-      expect(await page.title(), name).not.toBe('')
-      expect(await page.locator('main').count(), name).toBe(1)
     }
+    await Promise.all([
+      look(visitor.page, [
+        ['jobs', '/'],
+        ['nothing-found', '/?q=zzzz'],
+        ['job', `/jobs/${items[0]?.id}`],
+        ['sign-in', '/sign-in'],
+        ['status', '/status'],
+        ['not-found', '/no-such-page'],
+      ]),
+      look(employer.page, [
+        ['employer', '/employer'],
+        ['board', `/employer/jobs/${busiest?.id}`],
+        ['post-a-job', '/employer/jobs/new'],
+        ['account', '/account'],
+      ]),
+    ])
     expect(found).toEqual([])
     expect([...employer.wrong, ...visitor.wrong]).toEqual([])
     await Promise.all([employer.context.close(), visitor.context.close()])

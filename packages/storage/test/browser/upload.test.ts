@@ -203,7 +203,10 @@ it('says why a file is refused: by the server before it is sent, by its content 
 it('drops what has arrived when the file is given up', async () => {
   stopAfterOnePart()
   await choose(pdf(SIZE), 'dropped.pdf')
-  await expect.poll(() => server.inspect('files').uploads.length, WAIT).toBe(1)
+  await expect
+    .poll(() => page.evaluate(() => (globalThis as Global).upload.state.sent), WAIT)
+    .toBeGreaterThan(0)
+  expect(server.inspect('files').uploads).toHaveLength(1)
   await page.evaluate(() => (globalThis as Global).upload.abort())
   await expect.poll(() => server.inspect('files').uploads, WAIT).toEqual([])
 })

@@ -19,7 +19,11 @@ export async function openHiddenTab(url: string) {
   const profile = mkdtempSync(join(tmpdir(), 'cays-tab-'))
   const flags = ['--headless=new', '--no-sandbox', '--disable-gpu', '--remote-debugging-port=0']
   const command = process.env.CHROMIUM ?? '/usr/bin/chromium'
-  const child = spawn(command, [...flags, `--user-data-dir=${profile}`, 'about:blank'], { stdio: 'ignore' })
+  // A group of its own, so that all of its processes can be ended at once: one left alive writes into the profile.
+  const child = spawn(command, [...flags, `--user-data-dir=${profile}`, 'about:blank'], {
+    stdio: 'ignore',
+    detached: true,
+  })
   superviseChild(child)
   const file = join(profile, 'DevToolsActivePort')
   while (!existsSync(file) || !readFileSync(file, 'utf8').includes('\n')) {
@@ -57,9 +61,9 @@ export async function openHiddenTab(url: string) {
     async close() {
       socket.terminate()
       const exited = once(child, 'exit')
-      child.kill('SIGKILL')
+      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
       await exited
-      rmSync(profile, { recursive: true, force: true, maxRetries: 5 })
+      rmSync(profile, { recursive: true, force: true, maxRetries: 10 })
     },
   }
 }

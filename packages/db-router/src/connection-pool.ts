@@ -1,5 +1,5 @@
 import pg, { type PoolClient, type PoolConfig } from 'pg'
-import { answerPassword, type Connection, cut, pipelining, refer } from './connection.ts'
+import { answerPassword, type Connection, cut, onStandby, pipelining, refer } from './connection.ts'
 import type { PasswordFor } from './options.ts'
 import { WaitingLine } from './waiting-line.ts'
 
@@ -15,6 +15,13 @@ export type PoolReport = (
   client: pg.Client,
   error?: unknown,
 ) => void
+
+/** What a pool tells of its connections. */
+export interface PoolEvents {
+  readonly report: PoolReport
+  /** The server says that it is a standby, or that it is none, over a connection that has just begun or been used. */
+  readonly standby: (standby: boolean) => void
+}
 
 /** Every connection is in use and none became free in time. */
 export class PoolTimeout extends Error {}
@@ -39,6 +46,7 @@ export class ConnectionPool {
   readonly #config: PoolConfig
   readonly #password: PasswordFor | undefined
   readonly #report: PoolReport
+  readonly #standby: PoolEvents['standby']
   readonly #all = new Set<Connection>()
   readonly #idle: Connection[] = []
   readonly #waiting = new WaitingLine<Waiter>()
@@ -54,11 +62,12 @@ export class ConnectionPool {
   #emptied: (() => void)[] = []
 
   /** `depth`: how many statements may share one connection. `password` is asked for each connection. */
-  constructor(config: PoolConfig, depth: number, password: PasswordFor | undefined, report: PoolReport) {
+  constructor(config: PoolConfig, depth: number, password: PasswordFor | undefined, events: PoolEvents) {
     this.#config = config
     this.#depth = depth
     this.#password = password
-    this.#report = report
+    this.#report = events.report
+    this.#standby = events.standby
     this.max = config.max || 10
   }
 
@@ -290,6 +299,7 @@ export class ConnectionPool {
       connection.dead = true
       this.#forget(connection)
     })
+    onStandby(client, this.#standby)
     client.connect((error: unknown) => {
       if (error) this.#failed(client, error)
       else if (this.#config.onConnect || this.#config.verify) {

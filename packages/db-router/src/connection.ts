@@ -36,6 +36,19 @@ export function answerPassword(client: pg.Client, password: PasswordFor | undefi
     password({ host, port, user, database })
 }
 
+interface ParameterStatus {
+  readonly parameterName: string
+  readonly parameterValue: string
+}
+
+/** From Postgres 14 on a server says whether it is a standby to each new client, and with the next answer when it changes. */
+export function onStandby(client: pg.Client, listener: (standby: boolean) => void): void {
+  const connection = client.connection as unknown as NodeJS.EventEmitter
+  connection.on('parameterStatus', ({ parameterName, parameterValue }: ParameterStatus) => {
+    if (parameterName === 'in_hot_standby') listener(parameterValue === 'on')
+  })
+}
+
 /** Ends a connection without a goodbye. */
 export function cut(client: pg.Client): void {
   ;(client.connection.stream as { destroy(): void }).destroy()

@@ -1,7 +1,7 @@
 import { deadline, raceAbort } from '@cays/core/abort'
 import type { Attempt } from './attempt.ts'
 import type { Connection } from './connection.ts'
-import { ConnectionPool, type PoolReport, type Waiter } from './connection-pool.ts'
+import { ConnectionPool, type PoolEvents, type Waiter } from './connection-pool.ts'
 import { Failure } from './failure.ts'
 import { type Position, parseLsn, reaches, sameLog } from './lsn.ts'
 import type { ServerSettings, Settings } from './settings.ts'
@@ -68,7 +68,7 @@ export class Server {
   #coldAt = 0
   #warmAt = 0
 
-  constructor({ url, weight, zone }: ServerSettings, settings: Settings, report: PoolReport) {
+  constructor({ url, weight, zone }: ServerSettings, settings: Settings, events: PoolEvents) {
     const { hostname, port } = new URL(url)
     this.name = `${hostname}:${port || '5432'}`
     this.url = url
@@ -77,7 +77,7 @@ export class Server {
     this.pooled = settings.pooler !== undefined
     this.rotates = settings.password !== undefined
     const config = { ...settings.pool, connectionString: url }
-    this.pool = new ConnectionPool(config, settings.pipeline?.depth ?? 1, settings.password, report)
+    this.pool = new ConnectionPool(config, settings.pipeline?.depth ?? 1, settings.password, events)
   }
 
   /** Statements sent or waiting for a connection. */

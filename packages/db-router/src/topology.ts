@@ -14,6 +14,8 @@ interface Member {
   good: number
   bad: number
   wake: () => void
+  /** Woken while a probe was under way, which may have been sent too early to tell. */
+  woken: boolean
   /** `performance.now()` of the next probe. */
   due: number
   catchingUp: Promise<void> | undefined
@@ -174,6 +176,7 @@ export class Topology {
   suspect(server: Server, certainly: boolean): void {
     const member = this.#memberOf(server)
     if (!member) return
+    member.woken = true
     if (certainly && server.health !== 'down') {
       member.bad = this.#settings.health.fall
       member.good = 0
@@ -252,10 +255,16 @@ export class Topology {
   }
 
   #member(settings: ServerSettings): Member {
-    const server = new Server(settings, this.#settings, (event, client, error) => {
-      // Somebody must know even if nobody uses the connection.
-      if (event === 'error') this.suspect(server, false)
-      this.#events.report(event, client, error)
+    const server = new Server(settings, this.#settings, {
+      report: (event, client, error) => {
+        // Somebody must know even if nobody uses the connection.
+        if (event === 'error') this.suspect(server, false)
+        this.#events.report(event, client, error)
+      },
+      standby: (standby) => {
+        // What a pooler says may be old, and a probe tells the timeline as well.
+        if (server.role === (standby ? 'primary' : 'replica')) this.suspect(server, false)
+      },
     })
     return {
       server,
@@ -263,6 +272,7 @@ export class Topology {
       good: 0,
       bad: 0,
       wake: () => {},
+      woken: false,
       due: 0,
       catchingUp: undefined,
       replayed: 0,
@@ -314,6 +324,7 @@ export class Topology {
     const { interval, fall } = this.#settings.health
     for (let round = 0; !this.closed && !member.removed; round++) {
       const since = this.log.clock
+      member.woken = false
       let wait = interval * (0.9 + Math.random() * 0.2)
       try {
         this.#answered(member, await member.prober.probe(), since)
@@ -330,11 +341,12 @@ export class Topology {
     first()
   }
 
-  async #pause(member: Member, milliseconds: number): Promise<void> {
+  async #pause(member: Member, longest: number): Promise<void> {
+    const milliseconds = member.woken ? 0 : longest
     member.due = performance.now() + milliseconds
     await new Promise<void>((resolve) => {
       // Passive: only a statement, or one that waits for a primary, makes the next probe happen.
-      const watched = !this.#settings.health.passive || this.#buffer.waiting > 0
+      const watched = !this.#settings.health.passive || this.#buffer.waiting > 0 || member.woken
       const timer = watched ? setTimeout(resolve, milliseconds) : undefined
       timer?.unref()
       member.wake = () => {

@@ -175,14 +175,22 @@ test('writes follow a promoted replica, and none is lost that was acknowledged a
     .toEqual({ replica: true })
 })
 
-test('of two primaries the one on the higher timeline gets the writes', async () => {
+test('of two primaries the one on the higher timeline gets the writes; an answer to a read tells of it before a probe', async () => {
   await useOwnCluster()
+  const unprobed = await router({ health: { interval: '1h' }, maxStaleness: '1h' })
   const old = cluster.primary
   await cluster.failover({ old: 'keep' })
+  const timeline = () => unprobed.topology().find((server) => server.primary)?.timeline
   await expect
-    .poll(() => db.topology().find((server) => server.primary)?.timeline, { timeout: 30_000 })
+    .poll(
+      async () => {
+        await unprobed.query({ text: 'select 1', consistency: 'eventual' })
+        return timeline()
+      },
+      { timeout: 30_000 },
+    )
     .toBe(2)
-  for (let id = 1; id <= 20; id++) await db.query(INSERT, [id])
+  for (let id = 1; id <= 20; id++) await unprobed.query(INSERT, [id])
   expect((await ids()).length).toBe(20)
   expect((await old.sql('select count(*) as count from ledger'))[0]?.count).toBe('0')
 })

@@ -6,7 +6,10 @@ import { resolveOptions } from '../../src/settings.ts'
 const settings = resolveOptions({ primary: 'postgres://app@primary/app', pool: { max: 2 } })
 
 function server(host: string, zone?: string): Server {
-  return new Server({ url: `postgres://app@${host}/app`, weight: 1, zone }, settings, () => {})
+  return new Server({ url: `postgres://app@${host}/app`, weight: 1, zone }, settings, {
+    report() {},
+    standby() {},
+  })
 }
 
 /** How often each is picked. */

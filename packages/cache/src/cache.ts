@@ -16,6 +16,11 @@ export type CacheEvents = {
     readonly names: readonly string[]
     readonly local: boolean
   }
+  /**
+   * A value in Redis was changed there, or is encrypted with a key that is not in `l2.encryption`. It is a miss.
+   * `key` is its key, that of a space or a memoized function as `@name(arguments)`.
+   */
+  readonly unreadable: { readonly key: string }
   /** Redis failed often enough to be left alone; the cache goes on in memory. */
   readonly 'redis-down': { readonly error: Error }
   /** Redis is used again; what was pending has been replayed. */

@@ -3,9 +3,7 @@ import { Events } from '@cays/core/events'
 import { Lifecycle } from '@cays/core/lifecycle'
 import { Batch, type BatchContext } from './batch.ts'
 import type { Cache, CacheEvents, CacheHealth } from './cache.ts'
-import { encode } from './codec.ts'
-import { pack } from './compression.ts'
-import { seal } from './envelope.ts'
+import { Envelopes } from './envelope.ts'
 import { CacheError, CacheUsageError } from './errors.ts'
 import { Fleet, type Reach } from './fleet.ts'
 import { type CacheKey, plainKey } from './key.ts'
@@ -22,7 +20,8 @@ import {
   staleFor,
   ttlOf,
 } from './plan.ts'
-import { type Outcome, ReadThrough } from './read-through.ts'
+import type { Outcome } from './read-parts.ts'
+import { ReadThrough } from './read-through.ts'
 import type { Change, Write } from './redis-feed.ts'
 import { misfitOf, unfit } from './schema.ts'
 import { createSpace, type Space, type SpaceOptions, type StoredCache } from './space.ts'
@@ -70,6 +69,7 @@ class TwoTierCache implements Cache {
   })
   readonly #transactions: Transactions
   readonly #warnings: Warnings
+  readonly #envelopes: Envelopes
   readonly #counts = { redis: 0, loaded: 0, stale: 0, failed: 0 }
   /** The same verbs on stored keys, for spaces and memoized functions, whose keys are already unambiguous. */
   readonly #stored: StoredCache
@@ -80,6 +80,13 @@ class TwoTierCache implements Cache {
     setMaxListeners(0, this.#lifecycle.signal)
     this.#settings = settings
     this.#warnings = new Warnings(settings.name)
+    this.#envelopes = new Envelopes(settings.l2, (key) => {
+      this.#warnings.warn(
+        'CACHE_WARN_UNREADABLE',
+        'a value in Redis was changed there, or its key is not in l2.encryption; it is a miss',
+      )
+      this.#events.emit('unreadable', { key })
+    })
     this.#timeline = new Timeline(settings.redis === undefined)
     // Frozen: subscribers may keep what they make of it.
     const hit = Object.freeze({ instance: this.name, attributes: { 'cache.result': 'memory' } })
@@ -109,6 +116,7 @@ class TwoTierCache implements Cache {
       memory: this.#memory,
       timeline: this.#timeline,
       fleet: this.#fleet,
+      envelopes: this.#envelopes,
       settings,
       warnings: this.#warnings,
       closing: this.#lifecycle.signal,
@@ -211,8 +219,8 @@ class TwoTierCache implements Cache {
       if (misfit) throw unfit(misfit)
       if (this.#transactions.defers({ kind: 'set', names: [key] })) return 'deferred'
       const fleet = this.#fleet
-      const encoded = fleet ? await pack(encode(value), this.#settings.l2) : undefined
-      if (fleet && encoded === undefined) {
+      const packed = fleet ? await this.#envelopes.pack(value) : undefined
+      if (fleet && packed === undefined) {
         if (options?.mustFit) throw tooLarge()
         this.#warnings.warn('CACHE_WARN_ENTRY_BYTES', OVERSIZE)
       }
@@ -228,8 +236,9 @@ class TwoTierCache implements Cache {
         let reach: 'fleet' | 'queued' = 'fleet'
         if (fleet) {
           // A value too large for Redis stays in memory; what Redis had goes all the same.
-          if (encoded !== undefined) {
-            const body = seal(key, epoch, { seq: knows, tags, grace: undefined, took: undefined }, encoded)
+          if (packed !== undefined) {
+            const about = { seq: knows, tags, grace: undefined, took: undefined }
+            const body = this.#envelopes.seal(key, epoch, about, packed)
             const put = { ttl: Math.ceil(ttl), whole: Math.ceil(ttl + staleFor(freshness, undefined)), body }
             write = { ...write, put }
           }

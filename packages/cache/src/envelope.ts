@@ -1,5 +1,7 @@
-import { decode } from './codec.ts'
-import { isPacked, unpack } from './compression.ts'
+import { decode, encode } from './codec.ts'
+import { pack, unpack } from './compression.ts'
+import { isEncrypted, type Vault } from './encryption.ts'
+import type { Settings } from './options.ts'
 
 /** A value as another process stored it. */
 export interface Envelope {
@@ -12,65 +14,126 @@ export interface Envelope {
   readonly grace: number | undefined
   /** How long it took to load, in milliseconds; `undefined` when nobody needs to know. */
   readonly took: number | undefined
+  /** {@link UNREADABLE} when it is of this key, and nothing else can be said of it. */
   readonly value: unknown
 }
 
-/** The client's part of a stored value; the script puts version, expiry and run id (24 characters) before it. */
-export function seal(
-  key: string,
-  epoch: string,
-  { seq, tags, grace, took }: Pick<Envelope, 'seq' | 'tags' | 'grace' | 'took'>,
-  encoded: string,
-): string {
-  const plain = grace === undefined && took === undefined
-  const about = plain ? (tags.length > 0 ? [key, tags] : [key]) : [key, tags, grace ?? null, took ?? null]
-  return `${epoch}|${seq}|${JSON.stringify(about)}\n${encoded}`
-}
+/** In the place of a value that was changed in Redis, or is encrypted with a key that is not known here. */
+export const UNREADABLE: unique symbol = Symbol('unreadable')
 
-/**
- * Reads a stored value; `undefined` when it is not one of this key, not readable by this version, or has more
- * than `limit` bytes in a compressed form. A promise only for compressed ones.
- */
-export function open(
-  key: string,
-  raw: string,
-  limit: number,
-): Envelope | undefined | Promise<Envelope | undefined> {
-  try {
+/** A value in the form in which Redis keeps it, but for encryption: text, or the bytes of a compressed one. */
+export type Packed = string | Buffer
+
+/** The first character of a compressed text; the codec's own are `j` and `t`. */
+const COMPRESSED = 'b'
+const COMPRESSED_BYTES = Buffer.from(COMPRESSED)
+
+/** How values are written to Redis and read again: encoded, compressed, encrypted, with what is known about them. */
+export class Envelopes {
+  readonly #settings: Settings['l2']
+  readonly #vault: Vault | undefined
+  readonly #unreadable: (key: string) => void
+
+  constructor(settings: Settings['l2'], unreadable: (key: string) => void) {
+    this.#settings = settings
+    this.#vault = settings.vault
+    this.#unreadable = unreadable
+  }
+
+  /** Nothing when it is too large for Redis. */
+  async pack(value: unknown): Promise<Packed | undefined> {
+    return await pack(encode(value), this.#settings)
+  }
+
+  /** The client's part of a stored value; the script puts version, expiry and run id (24 characters) before it. */
+  seal(
+    key: string,
+    epoch: string,
+    { seq, tags, grace, took }: Pick<Envelope, 'seq' | 'tags' | 'grace' | 'took'>,
+    packed: Packed,
+  ): string {
+    const plain = grace === undefined && took === undefined
+    const about = plain ? (tags.length > 0 ? [key, tags] : [key]) : [key, tags, grace ?? null, took ?? null]
+    const head = `${epoch}|${seq}|${JSON.stringify(about)}`
+    return `${head}\n${this.#vault ? encrypted(this.#vault, head, packed) : textOf(packed)}`
+  }
+
+  /**
+   * Reads a stored value; `undefined` when it is none of this key. Has it more than `maxEntryBytes` in a compressed
+   * form, it is unreadable. A promise only for compressed ones.
+   */
+  open(key: string, raw: string): Envelope | undefined | Promise<Envelope | undefined> {
     const end = raw.indexOf('\n')
     const afterEpoch = raw.indexOf('|', 24)
     const afterSeq = raw.indexOf('|', afterEpoch + 1)
     const about = aboutOf(key, raw, afterSeq + 1, end)
-    if (about[0] !== key) return undefined
-    const expires = Number(raw.slice(1, 14))
-    const seq = Number(raw.slice(afterEpoch + 1, afterSeq))
-    const text = raw.slice(end + 1)
-    if (!isPacked(text)) return envelopeOf(expires, seq, about, text)
-    return unpack(text, limit)
-      .then((encoded) => envelopeOf(expires, seq, about, encoded))
-      .catch(() => undefined)
-  } catch {
-    return undefined
+    if (about?.[0] !== key) return undefined
+    const [, tags = NO_TAGS, grace, took] = about
+    const envelope = (value: unknown): Envelope => ({
+      expires: Number(raw.slice(1, 14)),
+      seq: Number(raw.slice(afterEpoch + 1, afterSeq)),
+      tags,
+      grace: grace ?? undefined,
+      took: took ?? undefined,
+      value,
+    })
+    const unreadable = () => {
+      this.#unreadable(key)
+      return envelope(UNREADABLE)
+    }
+    try {
+      const packed = this.#packedOf(raw.slice(24, end), raw.slice(end + 1))
+      if (typeof packed === 'string') return envelope(decode(packed))
+      if (packed === undefined) return unreadable()
+      return unpack(packed, this.#settings.maxEntryBytes)
+        .then((encoded) => envelope(decode(encoded)))
+        .catch(unreadable)
+    } catch {
+      return unreadable()
+    }
   }
+
+  /** The message of a failed load, for other processes. */
+  sealFailure(key: string, message: string): string {
+    return this.#vault ? this.#vault.seal(`!${key}`, message) : message
+  }
+
+  openFailure(key: string, message: string): string {
+    return this.#vault ? String(this.#vault.open(`!${key}`, message) ?? '') : message
+  }
+
+  #packedOf(head: string, text: string): Packed | undefined {
+    if (!this.#vault) {
+      if (isEncrypted(text)) return undefined
+      return text.startsWith(COMPRESSED) ? Buffer.from(text.slice(1), 'base64') : text
+    }
+    // What is not encrypted is nobody's value here: else whoever can write to Redis could do without a key.
+    const bytes = this.#vault.open(head, text)
+    if (!bytes) return undefined
+    return bytes[0] === COMPRESSED_BYTES[0] ? bytes.subarray(1) : bytes.toString()
+  }
+}
+
+function textOf(packed: Packed): string {
+  return typeof packed === 'string' ? packed : COMPRESSED + packed.toString('base64')
+}
+
+function encrypted(vault: Vault, head: string, packed: Packed): string {
+  return vault.seal(head, typeof packed === 'string' ? packed : Buffer.concat([COMPRESSED_BYTES, packed]))
 }
 
 /** Key, tags, grace, load time. */
 type About = readonly [string, (readonly string[])?, (number | null)?, (number | null)?]
 
 /** Of most values it is the key alone, and then there is nothing to parse: `["key"]`. */
-function aboutOf(key: string, raw: string, from: number, end: number): About {
+function aboutOf(key: string, raw: string, from: number, end: number): About | undefined {
   const alone = end - from === key.length + 4 && raw.startsWith(key, from + 2)
   if (alone && raw.startsWith('["', from) && raw.startsWith('"]', end - 2)) return [key]
-  return JSON.parse(raw.slice(from, end)) as About
+  try {
+    return JSON.parse(raw.slice(from, end)) as About
+  } catch {
+    return undefined
+  }
 }
 
 const NO_TAGS: readonly string[] = []
-
-function envelopeOf(
-  expires: number,
-  seq: number,
-  [, tags = NO_TAGS, grace, took]: About,
-  encoded: string,
-): Envelope {
-  return { expires, seq, tags, grace: grace ?? undefined, took: took ?? undefined, value: decode(encoded) }
-}

@@ -1,6 +1,7 @@
 export type { BatchContext } from './batch.ts'
 export type { Cache, CacheEvents, CacheHealth } from './cache.ts'
 export { createCache } from './create-cache.ts'
+export type { EncryptionKey } from './encryption.ts'
 export { CACHE_ERRORS, CacheError, type CacheErrorCode, CacheLoadError, CacheUsageError } from './errors.ts'
 export type { Reach } from './fleet.ts'
 export type { CacheKey, CallKey } from './key.ts'

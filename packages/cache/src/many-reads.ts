@@ -1,42 +1,19 @@
 import { raceAbort } from '@cays/core/abort'
 import type { Admission } from './admission.ts'
-import { open } from './envelope.ts'
+import { UNREADABLE } from './envelope.ts'
 import type { Fences } from './fences.ts'
 import type { Fleet } from './fleet.ts'
-import type { MemoryTier } from './memory-tier.ts'
-import type { Settings } from './options.ts'
-import type { Outcome } from './read-through.ts'
+import type { ReadParts } from './read-parts.ts'
 import { misfitOf, type Schema } from './schema.ts'
-import type { Timeline } from './timeline.ts'
 
 const MISSING: unique symbol = Symbol('missing')
 
 /** Reads of many keys that load nothing: memory, then one round trip to Redis for all that it lacks. */
 export class ManyReads {
-  readonly #admission: Admission
-  readonly #fences: Fences
-  readonly #memory: MemoryTier
-  readonly #timeline: Timeline
-  readonly #fleet: Fleet | undefined
-  readonly #settings: Settings
-  readonly #observe: (outcome: Outcome) => void
+  readonly #parts: ReadParts & { readonly admission: Admission; readonly fences: Fences }
 
-  constructor(parts: {
-    readonly admission: Admission
-    readonly fences: Fences
-    readonly memory: MemoryTier
-    readonly timeline: Timeline
-    readonly fleet: Fleet | undefined
-    readonly settings: Settings
-    readonly observe: (outcome: Outcome) => void
-  }) {
-    this.#admission = parts.admission
-    this.#fences = parts.fences
-    this.#memory = parts.memory
-    this.#timeline = parts.timeline
-    this.#fleet = parts.fleet
-    this.#settings = parts.settings
-    this.#observe = parts.observe
+  constructor(parts: ReadParts & { readonly admission: Admission; readonly fences: Fences }) {
+    this.#parts = parts
   }
 
   /** Those of the keys that were found and fresh, in their order, under the names they have for the caller. */
@@ -46,16 +23,17 @@ export class ManyReads {
     signal: AbortSignal | undefined,
     schema?: Schema | undefined,
   ): Promise<ReadonlyMap<string, unknown>> {
-    await this.#admission.confirm(signal)
+    const { admission, fleet, memory } = this.#parts
+    await admission.confirm(signal)
     const values = new Array<unknown>(keys.length).fill(MISSING)
     const missing: number[] = []
     for (const [at, key] of keys.entries()) {
-      const entry = this.#memory.fresh(key) ?? this.#admission.trustedFresh(key)
+      const entry = memory.fresh(key) ?? admission.trustedFresh(key)
       if (entry) values[at] = entry.value
       else missing.push(at)
     }
-    if (missing.length > 0 && this.#fleet?.usable) {
-      await this.#fromRedis(this.#fleet, keys, missing, values, signal, schema)
+    if (missing.length > 0 && fleet?.usable) {
+      await this.#fromRedis(fleet, keys, missing, values, signal, schema)
     }
     const found = new Map<string, unknown>()
     for (let at = 0; at < values.length; at++) {
@@ -72,9 +50,10 @@ export class ManyReads {
     signal: AbortSignal | undefined,
     schema: Schema | undefined,
   ): Promise<void> {
-    const fence = this.#fences.openMany()
-    const { generation, confirmedUntil, epoch } = this.#timeline
-    const { freshness, l2 } = this.#settings
+    const { admission, envelopes, fences, observe, settings, timeline } = this.#parts
+    const fence = fences.openMany()
+    const { generation, confirmedUntil, epoch } = timeline
+    const { freshness } = settings
     const arrival = { generation, confirmedUntil, sent: performance.now(), freshness }
     try {
       const asked = missing.map((at) => keys[at] as string)
@@ -84,15 +63,15 @@ export class ManyReads {
         const reading = readings[i]
         if (!reading || reading.raw === '') continue
         // Most values need nothing to be waited for, and a hundred turns of the event loop are not free.
-        const opened = open(key, reading.raw, l2.maxEntryBytes)
+        const opened = envelopes.open(key, reading.raw)
         const envelope = opened instanceof Promise ? await opened : opened
-        if (!envelope || envelope.expires <= reading.now) continue
+        if (!envelope || envelope.value === UNREADABLE || !(envelope.expires > reading.now)) continue
         if (schema && (await misfitOf(schema, envelope.value))) continue
-        const knows = this.#timeline.applied
-        if (envelope.tags.length > 0 && (await this.#admission.refusedBelow(envelope, fleet)) > 0) continue
-        if (this.#timeline.generation !== generation) continue
-        if (!fence.voided.has(key)) this.#admission.keepRead(key, envelope, reading.now, knows, arrival)
-        this.#observe('redis')
+        const knows = timeline.applied
+        if (envelope.tags.length > 0 && (await admission.refusedBelow(envelope, fleet)) > 0) continue
+        if (timeline.generation !== generation) continue
+        if (!fence.voided.has(key)) admission.keepRead(key, envelope, reading.now, knows, arrival)
+        observe('redis')
         values[missing[i] as number] = envelope.value
       }
     } catch {

@@ -1,5 +1,6 @@
 import { type Duration, MAX_TIMER } from '@cays/core/duration'
 import { OptionReader } from '@cays/core/options'
+import { type EncryptionKey, Vault } from './encryption.ts'
 import { CacheUsageError } from './errors.ts'
 import type { RedisClient } from './redis-client.ts'
 
@@ -53,6 +54,13 @@ export interface RedisOptions {
   readonly maxEntryBytes?: number | undefined
   /** Encoded values longer than this many bytes are compressed with Brotli. @default 0: none are */
   readonly compressOver?: number | undefined
+  /**
+   * Encrypts values in Redis with AES-256-GCM: the first key encrypts, all of them decrypt, so that keys can be
+   * changed while the fleet runs. A value that none of them opens, or that is not encrypted, is a miss, with the
+   * warning `CACHE_WARN_UNREADABLE` and the event `unreadable`. Names of keys and tags, sizes and times stay
+   * readable. Each process encrypts and decrypts on its main thread. @default none: values are readable
+   */
+  readonly encryption?: readonly EncryptionKey[] | undefined
   /** Invalidations kept while Redis is away; beyond that they become one `clear`. @default 10_000 */
   readonly queue?: number | undefined
 }
@@ -127,6 +135,7 @@ export interface Settings {
     readonly retryAfter: number
     readonly maxEntryBytes: number
     readonly compressOver: number
+    readonly vault: Vault | undefined
     readonly queue: number
   }
   readonly sync: {
@@ -178,7 +187,17 @@ export function readOptions(options: CacheOptions): Settings {
   read.known(l1, ['maxItems', 'maxBytes'], 'l1')
   read.known(
     l2,
-    ['prefix', 'timeout', 'lease', 'failures', 'retryAfter', 'maxEntryBytes', 'compressOver', 'queue'],
+    [
+      'prefix',
+      'timeout',
+      'lease',
+      'failures',
+      'retryAfter',
+      'maxEntryBytes',
+      'compressOver',
+      'encryption',
+      'queue',
+    ],
     'l2',
   )
   read.known(sync, ['maxStaleness', 'onLost', 'check', 'tracking', 'log'], 'sync')
@@ -191,9 +210,11 @@ export function readOptions(options: CacheOptions): Settings {
       'sync.tracking does not reach the nodes of a Cluster; let other writers call a service that invalidates',
     )
   }
+  const namespace = `${name}@${read.integer('version', options.version, 1)}`
+  const prefix = read.string('l2.prefix', l2.prefix, 'cays:cache', /^[^{}\s]{1,100}$/)
   return {
     name,
-    namespace: `${name}@${read.integer('version', options.version, 1)}`,
+    namespace,
     freshness: readFreshness(options, DEFAULT_FRESHNESS, 'createCache'),
     redis: options.redis,
     l1: {
@@ -201,7 +222,7 @@ export function readOptions(options: CacheOptions): Settings {
       maxBytes: read.integer('l1.maxBytes', l1.maxBytes, 64 * 2 ** 20, { min: 1024 }),
     },
     l2: {
-      prefix: read.string('l2.prefix', l2.prefix, 'cays:cache', /^[^{}\s]{1,100}$/),
+      prefix,
       timeout: read.duration('l2.timeout', l2.timeout, 250, { min: 1, max: 60_000 }),
       lease: read.duration('l2.lease', l2.lease, 2_000, { min: 100, max: 60_000 }),
       failures: read.integer('l2.failures', l2.failures, 5, { min: 1, max: 1_000 }),
@@ -209,6 +230,7 @@ export function readOptions(options: CacheOptions): Settings {
       maxEntryBytes: read.integer('l2.maxEntryBytes', l2.maxEntryBytes, 2 ** 20, { min: 1, max: 2 ** 28 }),
       compressOver:
         read.integer('l2.compressOver', l2.compressOver, 0, { max: 2 ** 28 }) || Number.MAX_SAFE_INTEGER,
+      vault: readEncryption(read, l2.encryption, `${prefix}:${namespace}`),
       queue: read.integer('l2.queue', l2.queue, 10_000, { min: 1, max: 1_000_000 }),
     },
     sync: {
@@ -219,6 +241,27 @@ export function readOptions(options: CacheOptions): Settings {
       log: read.integer('sync.log', sync.log, 10_000, { min: 100, max: 1_000_000 }),
     },
   }
+}
+
+function readEncryption(
+  read: OptionReader,
+  keys: readonly EncryptionKey[] | undefined,
+  subject: string,
+): Vault | undefined {
+  if (keys === undefined) return undefined
+  if (!Array.isArray(keys)) read.fail('l2.encryption must be a list of keys')
+  for (const [i, key] of keys.entries()) {
+    const path = `l2.encryption[${i}]`
+    read.known(key, ['id', 'secret'], path)
+    read.string(`${path}.id`, read.required(`${path}.id`, key.id), '', /^[A-Za-z0-9_-]{1,32}$/)
+    if (!(key.secret instanceof Uint8Array) || key.secret.length !== 32) {
+      read.fail(`${path}.secret must be 32 bytes, for one of randomBytes(32)`)
+    }
+  }
+  const [first, ...others] = keys
+  if (!first) read.fail('l2.encryption needs a key')
+  if (new Set(keys.map(({ id }) => id)).size < keys.length) read.fail('two keys of l2.encryption have one id')
+  return new Vault(subject, [first, ...others])
 }
 
 /** Reads the freshness part of any options object over defaults; names other than `extra` are refused. */

@@ -86,3 +86,8 @@ export function earlyAtOf(freshUntil: number, took: number, { earlyRefresh }: Fr
 export function staleFor(freshness: Freshness, own: number | undefined): number {
   return Math.max(freshness.staleWhileRevalidate, own ?? freshness.grace)
 }
+
+/** For how long past its ttl a value may be served while a new one is slow or fails: its own grace, or the call's. */
+export function graceOf(older: { readonly grace: number | undefined } | undefined, plan: Plan): number {
+  return older?.grace ?? plan.freshness.grace
+}

@@ -4,17 +4,13 @@ import { Checks } from './consistency.ts'
 import { CacheLoadError, CacheUsageError } from './errors.ts'
 import { Failures } from './failures.ts'
 import { Fences } from './fences.ts'
-import type { Fleet } from './fleet.ts'
 import { Flight } from './flight.ts'
-import { FlightLoads, graceOf } from './flight-loads.ts'
+import { FlightLoads } from './flight-loads.ts'
 import { ManyReads } from './many-reads.ts'
 import type { Entry, MemoryTier } from './memory-tier.ts'
-import type { Settings } from './options.ts'
-import type { Loader, Plan } from './plan.ts'
+import { graceOf, type Loader, type Plan } from './plan.ts'
+import type { Outcome, ReadParts } from './read-parts.ts'
 import type { Timeline } from './timeline.ts'
-import type { Warnings } from './warnings.ts'
-
-export type Outcome = 'redis' | 'loaded' | 'stale' | 'failed'
 
 /** What clocks and round trips may add to the time that a value has left in Redis, in milliseconds. */
 const EARLY_SLACK = 250
@@ -45,15 +41,7 @@ export class ReadThrough {
   readonly #timeline: Timeline
   readonly #observe: (outcome: Outcome) => void
 
-  constructor(parts: {
-    readonly memory: MemoryTier
-    readonly timeline: Timeline
-    readonly fleet: Fleet | undefined
-    readonly settings: Settings
-    readonly warnings: Warnings
-    readonly closing: AbortSignal
-    readonly observe: (outcome: Outcome) => void
-  }) {
+  constructor(parts: ReadParts) {
     this.#memory = parts.memory
     this.#timeline = parts.timeline
     this.#observe = parts.observe

@@ -4,6 +4,7 @@ export type WarningCode =
   | 'CACHE_WARN_PUBSUB'
   | 'CACHE_WARN_TRACKING'
   | 'CACHE_WARN_ENTRY_BYTES'
+  | 'CACHE_WARN_UNREADABLE'
 
 /** What is said of a value that Redis does not get. */
 export const OVERSIZE =

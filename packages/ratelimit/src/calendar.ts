@@ -46,9 +46,12 @@ export function calendar(period: CalendarPeriod, timeZone: string): Calendar {
     return Date.UTC(year, month - 1, day, hour, minute, second)
   }
 
+  // When clocks there begin to show a time. Where they are put back over it, the first of both moments; where they
+  // are put forward over it, the moment they are.
   function instantOf(wall: number): number {
-    const guess = wall - (local(wall) - wall)
-    return guess - (local(guess) - wall)
+    const offsetAt = (instant: number) => local(instant) - instant
+    const [first, second] = [wall - offsetAt(wall - DAY), wall - offsetAt(wall + DAY)] as const
+    return local(first) !== wall && local(second) === wall ? second : first
   }
 
   function start(now: number, shift: number): number {

@@ -1,5 +1,5 @@
 import { raceAbort } from '@cays/core/abort'
-import { type Duration, parseDuration } from '@cays/core/duration'
+import { type Duration, MAX_TIMER, parseDuration } from '@cays/core/duration'
 import type { Listener } from '@cays/core/events'
 import { Lifecycle } from '@cays/core/lifecycle'
 import { Decider, type Verdict } from './decider.ts'
@@ -91,7 +91,7 @@ class Limiter implements RateLimiter {
   }
 
   async reserve(subject: string, options: ReserveOptions = {}): Promise<Reservation> {
-    const expires = lengthOf('expires', options.expires ?? '5m')
+    const expires = lengthOf('expires', options.expires ?? '5m', MAX_TIMER)
     const { decision, shape, outcome } = await this.#ask(MODE.check, subject, options)
     this.#reports.decided(subject, decision)
     return reservationOf(decision, {
@@ -113,7 +113,7 @@ class Limiter implements RateLimiter {
         )
       }
     }
-    const patience = lengthOf('maxWait', options.maxWait ?? '30s') * 1_000
+    const patience = lengthOf('maxWait', options.maxWait ?? '30s', MAX_TIMER) * 1_000
     const { decision, shape, outcome } = await this.#ask(MODE.check, subject, options, patience)
     this.#reports.decided(subject, decision)
     if (!decision.allowed || !outcome || outcome.wait === 0) return decision
@@ -216,10 +216,13 @@ function chargeOf(cost: Cost, { policies }: ChangeOptions): Charge {
   return { cost, policies: policies ?? (typeof cost === 'number' ? undefined : Object.keys(cost)) }
 }
 
-function lengthOf(name: string, value: Duration): number {
+const DAY = 86_400_000
+
+function lengthOf(name: string, value: Duration, max = 366 * DAY): number {
   const milliseconds = parseDuration(value)
-  if (milliseconds === undefined || milliseconds > 366 * 86_400_000) {
-    throw badArgument(`${name} must be a duration such as 250, '5s' or '2m', up to 366 days`)
+  if (milliseconds === undefined || milliseconds > max) {
+    const days = Math.floor(max / DAY)
+    throw badArgument(`${name} must be a duration such as 250, '5s' or '2m', up to ${days} days`)
   }
   return milliseconds
 }

@@ -1,6 +1,6 @@
 import type { ClientRateLimitInfo, Options, Store } from 'express-rate-limit'
 import type { Decision } from './decision.ts'
-import { LimitConfigError } from './errors.ts'
+import { LimitConfigError, LimitUnavailableError } from './errors.ts'
 import type { RateLimiter } from './rate-limiter.ts'
 
 /** Which of the limiter's policies the store stands for. */
@@ -50,9 +50,14 @@ export function expressRateLimitStore<Name extends string>(
     },
     increment: async (key) => infoOf(await limiter.check(key, { policies }), 1),
     get: async (key) => infoOf(await limiter.peek(key, { policies, cost: 0 as never }), 0),
-    decrement: (key) => limiter.refund(key, 1, { policies }),
+    // Version 7 of the middleware does not catch: what cannot be given back stays charged.
+    decrement: (key) => limiter.refund(key, 1, { policies }).catch(unlessUnavailable),
     resetKey: (key) => limiter.reset(key, { policies }),
   }
+}
+
+function unlessUnavailable(error: unknown): void {
+  if (!(error instanceof LimitUnavailableError)) throw error
 }
 
 // Units in use of the policy that has the smallest part left, scaled to what the middleware counts with.

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { raceDeadline } from '@cays/core/abort'
-import { type Duration, parseDuration } from '@cays/core/duration'
+import { type Duration, MAX_TIMER, parseDuration } from '@cays/core/duration'
 import { type Closeable, Lifecycle } from '@cays/core/lifecycle'
 import type { RedisScript } from '@cays/core/redis-script'
 import { LimitError, LimitUnavailableError } from './errors.ts'
@@ -80,7 +80,9 @@ export class Semaphore implements ConcurrencyLimiter {
     this.#lifecycle.assertOpen()
     const form = subjectForm(subject)
     const patience = parseDuration(options.maxWait ?? 0)
-    if (patience === undefined) throw badArgument("maxWait must be a duration such as 250 or '2s'")
+    if (patience === undefined || patience > MAX_TIMER) {
+      throw badArgument("maxWait must be a duration such as 250 or '2s', up to 24 days")
+    }
     options.signal?.throwIfAborted()
     const line = this.#lineOf(form)
     line.entering++

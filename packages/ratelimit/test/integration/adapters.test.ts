@@ -6,6 +6,7 @@ import express4 from 'express-4'
 import { rateLimit } from 'express-rate-limit'
 import fastify from 'fastify'
 import { Hono } from 'hono'
+import { Redis } from 'ioredis'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { pacedFetch } from '../../src/client.ts'
 import { expressRateLimit } from '../../src/express.ts'
@@ -198,6 +199,18 @@ describe('expressRateLimitStore', () => {
     await store.resetKey('a')
     expect(await store.get?.('a')).toMatchObject({ totalHits: 0 })
     expect(() => store.init?.({ limit: () => 3 } as never)).toThrow(/limit. as a number/)
+  })
+
+  it('takes nothing back while Redis is gone, and rejects nothing that the middleware would not catch', async () => {
+    const redis = new Redis({ lazyConnect: true })
+    redis.disconnect()
+    const limiter = createRateLimiter({ redis, policies: { api: fixedWindow({ limit: 3, per: '1m' }) } })
+    open.push(() => limiter.close())
+    const store = expressRateLimitStore(limiter)
+    await store.decrement('a')
+    await expect(Promise.resolve(store.decrement(''))).rejects.toMatchObject({
+      code: 'LIMIT_ERR_BAD_ARGUMENT',
+    })
   })
 })
 

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import {
+  concurrency,
   createRateLimiter,
   fixedWindow,
   gcra,
@@ -205,6 +206,12 @@ describe('a limiter without Redis', () => {
     await expect(limiter.check('a', { plan: 'nope' })).rejects.toMatchObject({
       code: 'LIMIT_ERR_BAD_ARGUMENT',
     })
+    // Longer than timers can: these would end at once.
+    await expect(limiter.reserve('a', { expires: '25d' })).rejects.toThrow(/up to 24 days/)
+    await expect(limiter.acquire('a', { maxWait: '25d' })).rejects.toThrow(/up to 24 days/)
+    await expect(limiter.block('a', '367d')).rejects.toThrow(/up to 366 days/)
+    await using slots = concurrency({ limit: 1 })
+    await expect(slots.enter('a', { maxWait: '25d' })).rejects.toThrow(/up to 24 days/)
     await limiter.close()
     await limiter.close()
     await expect(limiter.check('a')).rejects.toMatchObject({ code: 'LIMIT_ERR_CLOSED' })

@@ -15,6 +15,8 @@ export interface ReferencePolicy {
   readonly window: number
   readonly size: Size
   readonly shadow: boolean
+  /** When the periods of a quota begin, in order; absent for those that begin at multiples of the window. */
+  readonly starts?: readonly number[]
 }
 
 export interface Mark {
@@ -126,15 +128,16 @@ function step(window: number): Cell {
   }
 }
 
-// Quotas of the tests are UTC hours; the calendar itself has tests of its own.
-function quota(window: number): Cell {
+function quota(window: number, starts?: readonly number[]): Cell {
   let used = 0
   let start = 0
-  const begin = (now: number) => now - (now % window)
+  const begin = (now: number) =>
+    starts ? (starts.findLast((at) => at <= now) ?? Number.NaN) : now - (now % window)
+  const next = (at: number) => (starts ? (starts.find((other) => other > at) ?? Number.NaN) : at + window)
   return {
     advance(now, size) {
       const here = begin(now)
-      for (; start < here && used > 0; start += window) used = Math.max(0, used - size.cap)
+      for (; start < here && used > 0; start = next(start)) used = Math.max(0, used - size.cap)
       start = here
       used = Math.min(used, QUOTA_DEBT * size.cap)
     },
@@ -142,7 +145,7 @@ function quota(window: number): Cell {
       if (cost > size.cap) return Number.POSITIVE_INFINITY
       let left = used
       let at = now
-      for (let border = start + window; left + cost > size.cap; border += window) {
+      for (let border = next(start); left + cost > size.cap; border = next(border)) {
         left -= size.cap
         at = border
       }
@@ -158,7 +161,7 @@ function quota(window: number): Cell {
     full(now, size) {
       let left = used
       let at = now
-      for (let border = start + window; left > 0; border += window) {
+      for (let border = next(start); left > 0; border = next(border)) {
         left -= size.cap
         at = border
       }
@@ -285,6 +288,9 @@ export interface ReferencePolicyAnswer {
   readonly remaining: number
   readonly retryAfter: number
   readonly resetAfter: number
+  readonly window: number
+  readonly unit: string
+  readonly shadow: boolean
 }
 
 export interface ReferenceAnswer {
@@ -345,6 +351,9 @@ export class Reference {
             remaining: Math.max(0, Math.floor((applied.cap - state.cell.used(now)) / 1_000)),
             retryAfter: Math.max(wait, state.blocked - now, 0) / 1_000,
             resetAfter: state.cell.full(now, applied) / 1_000,
+            window: policy.window / 1_000,
+            unit: 'requests',
+            shadow: policy.shadow,
           },
         ]),
       ),
@@ -369,8 +378,8 @@ export class Reference {
   reset(subject: string, now: number, request: ReferenceRequest): void {
     for (const { name } of request.policies) {
       const state = this.#subject(name, subject)
-      const { kind, window } = this.#policy(name)
-      state.cell = CELLS[kind](window)
+      const { kind, window, starts } = this.#policy(name)
+      state.cell = CELLS[kind](window, starts)
       state.blocked = 0
     }
     this.#each(subject, now, request, () => {})
@@ -404,8 +413,8 @@ export class Reference {
     const key = `${name} ${subject}`
     let state = this.#subjects.get(key)
     if (!state) {
-      const { kind, window } = this.#policy(name)
-      state = { cell: CELLS[kind](window), blocked: 0, own: undefined }
+      const { kind, window, starts } = this.#policy(name)
+      state = { cell: CELLS[kind](window, starts), blocked: 0, own: undefined }
       this.#subjects.set(key, state)
     }
     return state

@@ -8,8 +8,7 @@ import { startRedis } from '@cays/testkit'
 import { Redis } from 'ioredis'
 import { decideScript } from '../../src/redis-decide.ts'
 import { nodesScript } from '../../src/redis-nodes.ts'
-import { enterScript, leaveScript, renewScript } from '../../src/redis-slots.ts'
-import { tryNodes, trySlots } from '../model/fleet-trials.ts'
+import { SLOT_SCRIPTS, tryNodes, trySlots } from '../model/fleet-trials.ts'
 import { type Ground, SCRIPT_TRIALS } from '../model/script-trials.ts'
 
 // `npm run mutate -w @cays/ratelimit`: takes every line out of every Lua script, one at a time, and prints those
@@ -34,9 +33,11 @@ async function decides(ground: Ground, script: RedisScript): Promise<void> {
 
 const scripts: readonly { readonly name: string; readonly script: RedisScript; readonly attempt: Try }[] = [
   { name: 'nodes', script: nodesScript, attempt: tryNodes },
-  { name: 'enter', script: enterScript, attempt: (ground, enter) => trySlots(ground, { enter }) },
-  { name: 'renew', script: renewScript, attempt: (ground, renew) => trySlots(ground, { renew }) },
-  { name: 'leave', script: leaveScript, attempt: (ground, leave) => trySlots(ground, { leave }) },
+  ...Object.entries(SLOT_SCRIPTS).map(([name, script]) => ({
+    name,
+    script,
+    attempt: (ground: Ground, mutant: RedisScript) => trySlots(ground, { ...SLOT_SCRIPTS, [name]: mutant }),
+  })),
   { name: 'decide', script: decideScript, attempt: decides },
 ]
 

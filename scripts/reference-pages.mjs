@@ -83,7 +83,8 @@ async function telemetryPage(described) {
     '',
     'An **operation** has a duration: a tracing channel, a span, a histogram in seconds. An **event** is counted. A',
     '**gauge** has a value. Under OpenTelemetry a name keeps its parts with dots (`cays.cache.get`, its histogram',
-    '`cays.cache.get.duration`). Attributes are bounded sets: never a key, a user or SQL text.',
+    '`cays.cache.get.duration`), unless OpenTelemetry has a convention for it. Attributes are bounded sets; details are',
+    'not, and go to spans and subscribers of your own only. Neither holds a key, a user or SQL text.',
     ...sections,
   ])
 }

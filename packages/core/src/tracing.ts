@@ -14,6 +14,8 @@ export interface Operation {
   /** The `name` the user gave the instance. */
   readonly instance: string
   readonly attributes: Record<string, Attribute>
+  /** What this one was like, values without bounds: for spans and subscribers of your own, never labels of a metric. */
+  readonly details?: Record<string, Attribute>
   /** How it ended, as the package's telemetry table lists it, e.g. `'hit'`. */
   outcome?: string
   error?: unknown
@@ -33,6 +35,14 @@ export interface Point {
 /** An operation lasts, an event happens, a gauge has a value. */
 export type ChannelKind = 'operation' | 'event' | 'gauge'
 
+/** What the OpenTelemetry conventions call an operation that they know, such as a call to a database. */
+export interface Convention {
+  /** Name of its histogram. */
+  readonly duration: string
+  /** Attribute that names its span, known from the start. */
+  readonly span: string
+}
+
 /** What bridges and the telemetry page know of a channel. */
 export interface ChannelDeclaration {
   /** `cays:<package>:<operation>` */
@@ -40,6 +50,7 @@ export interface ChannelDeclaration {
   readonly kind: ChannelKind
   /** One sentence for `docs/telemetry.md`. */
   readonly description: string
+  readonly convention?: Convention | undefined
 }
 
 // diagnostics_channel cannot list its channels, and copies of a package (ESM and CJS) must not split the
@@ -79,9 +90,13 @@ export interface OperationChannel {
 }
 
 /** Declares an operation: something with a duration and an end. */
-export function operationChannel(name: `cays:${string}:${string}`, description: string): OperationChannel {
+export function operationChannel(
+  name: `cays:${string}:${string}`,
+  description: string,
+  convention?: Convention,
+): OperationChannel {
   const tracing: TracingChannel<string, Operation> = tracingChannel(name)
-  declare({ name, kind: 'operation', description })
+  declare({ name, kind: 'operation', description, convention })
   return {
     name,
     get active() {

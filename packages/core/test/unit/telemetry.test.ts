@@ -1,4 +1,5 @@
 import { channel, tracingChannel } from 'node:diagnostics_channel'
+import { SpanKind } from '@opentelemetry/api'
 import {
   AggregationTemporality,
   InMemoryMetricExporter,
@@ -94,6 +95,46 @@ describe('OpenTelemetry bridge', () => {
       { value: 1, attributes: { reason: 'size' } },
     ])
     expect(named('cays.unit_test.size')?.dataPoints).toMatchObject([{ value: 7 }])
+    await reader.shutdown()
+  })
+})
+
+describe('OpenTelemetry bridge, for what has a convention', () => {
+  it('goes by that, and keeps details out of metrics', async () => {
+    const spans = new InMemorySpanExporter()
+    const tracer = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(spans)] }).getTracer(
+      'test',
+    )
+    const metrics = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE)
+    const reader = new PeriodicExportingMetricReader({ exporter: metrics, exportIntervalMillis: 60_000 })
+    const meter = new MeterProvider({ readers: [reader] }).getMeter('test')
+    const statement = operationChannel('cays:unit-test:statement', 'One statement.', {
+      duration: 'db.client.operation.duration',
+      span: 'db.operation.name',
+    })
+    {
+      using _bridge = bridgeOpenTelemetry({ tracer, meter })
+      const operation = {
+        instance: 'shop',
+        attributes: { 'db.operation.name': 'SELECT' },
+        details: { waited: 0.25 },
+      }
+      await statement.trace(operation, async () => 1)
+    }
+    const [span] = spans.getFinishedSpans()
+    expect([span?.name, span?.kind, span?.attributes.waited]).toEqual(['SELECT', SpanKind.CLIENT, 0.25])
+    await reader.forceFlush()
+    const [metric] = metrics
+      .getMetrics()
+      .flatMap(({ scopeMetrics }) => scopeMetrics.flatMap((s) => s.metrics))
+    expect(metric?.descriptor.name).toBe('db.client.operation.duration')
+    expect(metric?.dataPoints[0]?.attributes).toEqual({
+      'db.operation.name': 'SELECT',
+      'cays.instance': 'shop',
+    })
+    expect(metric?.dataPoints[0]?.value).toMatchObject({
+      buckets: { boundaries: expect.arrayContaining([0.001]) },
+    })
     await reader.shutdown()
   })
 })

@@ -23,6 +23,8 @@ export interface Submission {
   readonly prepared: string | undefined
   /** Hears how long the server worked on it. */
   readonly pace: Pace | undefined
+  /** It has a connection and goes out. */
+  sending(): void
   /** Called once for each attempt. */
   ended(result: QueryResult | Failure): void
 }
@@ -130,6 +132,7 @@ export class Attempt implements Waiter {
     const { config, values, prepared, shares } = this.#submission
     const answered = (error: Error | null | undefined, result: QueryResult) =>
       this.#answered(connection, error, result)
+    this.#submission.sending()
     if (shares) bundle(connection)
     try {
       if (prepared === undefined) {

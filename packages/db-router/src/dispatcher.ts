@@ -1,19 +1,21 @@
 import type { QueryResult } from 'pg'
 import type { Statement } from './classify.ts'
 import type { Connection } from './connection.ts'
+import { DecisionTrace } from './decision-trace.ts'
 import { Execution, type Pair } from './execution.ts'
 import { Failure } from './failure.ts'
 import type { FunctionCatalog } from './function-catalog.ts'
-import { type HedgedRead, type Hedging, isSuperseded, type Superseded } from './hedged-read.ts'
+import type { HedgedRead, Hedging } from './hedged-read.ts'
+import type { Position } from './lsn.ts'
 import type { Paces } from './pace.ts'
-import type { Place, Placement, ReadDemand } from './placement.ts'
+import type { Place, Placement, PlaceReason, ReadDemand } from './placement.ts'
 import type { Request } from './request.ts'
 import type { Server } from './server.ts'
 import type { Session } from './session.ts'
 import type { Settings } from './settings.ts'
 import { mayStartAgain } from './start-failure.ts'
 import type { StatementCache } from './statement-cache.ts'
-import { addressOf, QUERY_CHANNEL } from './telemetry.ts'
+import { QUERY_CHANNEL } from './telemetry.ts'
 import type { Topology } from './topology.ts'
 
 export interface DispatcherParts {
@@ -30,6 +32,9 @@ export interface DispatcherParts {
 export interface Checkout {
   readonly server: Server
   readonly connection: Connection
+  readonly reason: PlaceReason
+  /** What the server has shown to have replayed, if that was asked for. */
+  readonly position: Position | undefined
   readonly release: (destroy: boolean) => void
 }
 
@@ -59,7 +64,8 @@ export class Dispatcher {
 
   #once(request: Request, session: Session, done?: () => void, pair?: Pair): Promise<QueryResult> {
     const execution = new Execution(this.#parts, request, session, done, pair)
-    if (QUERY_CHANNEL.active) return this.#traced(execution, request)
+    const trace = this.trace(request)
+    if (trace) return this.#traced(execution, trace)
     execution.start()
     return execution.promise
   }
@@ -109,6 +115,7 @@ export class Dispatcher {
             avoid: servers,
             deadline: undefined,
             certain: false,
+            position: undefined,
           },
           performance.now(),
         )
@@ -122,58 +129,50 @@ export class Dispatcher {
     }
   }
 
-  async #traced(execution: Execution, request: Request): Promise<QueryResult> {
-    const operation = {
-      instance: this.#parts.settings.name,
-      attributes: { 'db.system.name': 'postgresql' } as Record<string, string | number | boolean>,
-      outcome: 'ok',
+  #traced(execution: Execution, trace: DecisionTrace): Promise<QueryResult> {
+    execution.trace = trace
+    const run = () => {
+      execution.start()
+      return execution.promise
     }
-    const result = await QUERY_CHANNEL.trace<QueryResult | Superseded>(operation, async () => {
-      try {
-        execution.start()
-        return await execution.promise
-      } catch (error) {
-        operation.outcome = (error as { outcome?: string } | null)?.outcome ?? 'error'
-        if (isSuperseded(error)) return error as Superseded
-        throw error
-      } finally {
-        const { attributes } = operation
-        const { reason, attempts, server } = execution
-        attributes['db.operation.name'] =
-          request.text === undefined ? 'OTHER' : this.statement(request.text).command
-        attributes['cays.reason'] = reason
-        attributes['cays.attempts'] = attempts
-        if (server) Object.assign(attributes, addressOf(server), { 'cays.role': server.role })
-      }
-    })
-    if (result instanceof Error) throw result
-    return result
+    return trace.follow(run, () => execution.attempts)
+  }
+
+  /** What to tell of a statement, while somebody listens. `run` does it by itself. */
+  trace({ text }: Request): DecisionTrace | undefined {
+    if (!QUERY_CHANNEL.active) return undefined
+    const command = text === undefined ? 'OTHER' : this.statement(text).command
+    return new DecisionTrace(this.#parts.settings.name, command)
   }
 
   /** A connection to a server that is the primary now. */
-  async checkoutPrimary(signal: AbortSignal | undefined): Promise<Checkout> {
+  async checkoutPrimary(signal: AbortSignal | undefined, reason: PlaceReason = 'write'): Promise<Checkout> {
     for (let attempts = 1; ; attempts++) {
       const waiting = this.#parts.topology.waitForPrimary(signal)
       const server = waiting instanceof Promise ? await waiting : waiting
       const connection = await server.checkout(signal)
-      if (!(connection instanceof Failure)) return checkout(server, connection, undefined)
+      if (!(connection instanceof Failure))
+        return checkout(server, connection, { reason, position: undefined, leave: undefined })
       await mayStartAgain(connection.error, server, attempts, this.#parts.topology, signal)
     }
   }
 
   /** A connection to a replica that shows what the session has seen; to the primary when there is none. */
-  async checkoutReplica(given: Omit<ReadDemand, 'avoid' | 'deadline' | 'certain'>): Promise<Checkout> {
+  async checkoutReplica(
+    given: Omit<ReadDemand, 'avoid' | 'deadline' | 'certain' | 'position'>,
+  ): Promise<Checkout> {
     const avoid = new Set<Server>()
-    const demand: ReadDemand = { ...given, avoid, deadline: undefined, certain: true }
+    const demand: ReadDemand = { ...given, avoid, deadline: undefined, certain: true, position: undefined }
     for (let attempts = 1; ; attempts++) {
       demand.signal?.throwIfAborted()
-      const { server, verify, leave } = await this.#parts.placement.read(demand, performance.now())
+      const { server, verify, leave, reason } = await this.#parts.placement.read(demand, performance.now())
       const connection = await server.checkout(demand.signal)
       if (connection instanceof Failure) {
         leave?.()
         await mayStartAgain(connection.error, server, attempts, this.#parts.topology, demand.signal)
       } else {
-        const found = checkout(server, connection, leave)
+        const { position } = demand
+        const found = checkout(server, connection, { reason, position, leave })
         if (!verify || (await server.prove(connection, verify))) return found
         found.release(false)
       }
@@ -182,11 +181,17 @@ export class Dispatcher {
   }
 }
 
-function checkout(server: Server, connection: Connection, leave: (() => void) | undefined): Checkout {
+function checkout(
+  server: Server,
+  connection: Connection,
+  { reason, position, leave }: Pick<Checkout, 'reason' | 'position'> & Pick<Place, 'leave'>,
+): Checkout {
   let released = false
   return {
     server,
     connection,
+    reason,
+    position,
     release(destroy) {
       if (released) return
       released = true

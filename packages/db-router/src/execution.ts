@@ -1,6 +1,7 @@
 import type { QueryResult } from 'pg'
 import { Attempt, type Submission } from './attempt.ts'
 import { mayWrite, type Statement } from './classify.ts'
+import type { DecisionTrace } from './decision-trace.ts'
 import type { DispatcherParts } from './dispatcher.ts'
 import { lostRead, type RouterError, UsageError, unknownOutcome } from './errors.ts'
 import {
@@ -15,6 +16,7 @@ import {
   withOutcome,
 } from './failure.ts'
 import { Superseded } from './hedged-read.ts'
+import type { Position } from './lsn.ts'
 import type { Consistency } from './options.ts'
 import type { Pace, Paces } from './pace.ts'
 import type { Place, PlaceReason, ReadDemand } from './placement.ts'
@@ -59,6 +61,9 @@ export class Execution implements Submission, ReadDemand {
   avoid: Set<Server> | undefined
   deadline: number | undefined
   certain = false
+  position: Position | undefined
+  /** Who is told of it, if anybody listens. */
+  trace: DecisionTrace | undefined
   /** Where the last try went, why, and how many there were. */
   server: Server | undefined
   reason: PlaceReason | '' = ''
@@ -129,6 +134,10 @@ export class Execution implements Submission, ReadDemand {
     this.repeatable = idempotent ?? this.#safe
     if (this.#parts.paces && text !== undefined) this.#hurry(this.#parts.paces, text)
     this.#next(now)
+  }
+
+  sending(): void {
+    this.trace?.sent(this.server as Server, this.reason as PlaceReason, this.position)
   }
 
   /** What became of one try. */

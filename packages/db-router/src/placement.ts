@@ -31,6 +31,7 @@ export type PlaceReason =
   | 'no-replica'
   | 'observed'
   | 'hedge'
+  | 'bound'
 
 export interface ReadDemand {
   readonly consistency: Consistency
@@ -45,6 +46,8 @@ export interface ReadDemand {
   deadline: number | undefined
   /** Only servers that are known to be far enough will do. */
   readonly certain: boolean
+  /** What its session has seen, once that is known: set here, for traces. */
+  position: Position | undefined
 }
 
 /** Decides where reads go. */
@@ -102,6 +105,18 @@ export class Placement {
     return comparable.length > 0 ? place(comparable, position) : undefined
   }
 
+  /** The replicas that could take such a read at once, going by what is known without asking anybody. */
+  ready(demand: ReadDemand, now: number): readonly Server[] {
+    const candidates = this.#candidates(demand, now)
+    const position = demand.consistency === 'session' ? demand.session.known : undefined
+    if (position === undefined) return candidates
+    if (position === 'unknown') return []
+    if (!candidates.some(({ sample }) => sample?.lag !== undefined)) {
+      return candidates.filter((server) => server.reached(position))
+    }
+    return demand.session.quietFor(this.#settings.maxStaleness) ? candidates : []
+  }
+
   write(signal: AbortSignal | undefined, reason: PlaceReason = 'write'): Place | Promise<Place> {
     if (this.#settings.health.passive) this.#topology.nudge(performance.now())
     return this.#primary(reason, signal)
@@ -154,6 +169,7 @@ export class Placement {
   }
 
   #caughtUp(candidates: readonly Server[], position: Position, demand: ReadDemand): Place | Promise<Place> {
+    demand.position = position
     // Where positions say nothing, time has to.
     if (candidates.some(({ sample }) => sample?.lag !== undefined)) {
       return demand.session.quietFor(this.#settings.maxStaleness)

@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events'
 import type { Client, QueryResult } from 'pg'
 import { type Cancellation, cancelBackend } from './cancel-backend.ts'
 import { mayWrite, type Statement } from './classify.ts'
+import type { DecisionTrace } from './decision-trace.ts'
 import type { Checkout, Dispatcher } from './dispatcher.ts'
 import { RolledBackError, UsageError, unknownOutcome } from './errors.ts'
 import { codeOf, isFatal, isServerError, READ_ONLY_TRANSACTION, withOutcome } from './failure.ts'
@@ -137,12 +138,22 @@ export class RouterClient extends EventEmitter {
         return await dispatcher.run(request, session)
       }
       if (this.#wrote && statement.calls.some((name) => LAST_VALUES.has(name))) throw lastValueElsewhere()
-      await this.#bind(statement, request)
     }
-    return await this.#send(this.#binding as Binding, statement, request)
+    const trace = dispatcher.trace(request)
+    if (!trace) return await this.#onOne(statement, request)
+    return await trace.follow(() => this.#onOne(statement, request, trace))
   }
 
-  async #bind(statement: Statement, request: Request): Promise<void> {
+  /** On the connection that this client has, or takes now. */
+  async #onOne(statement: Statement, request: Request, trace?: DecisionTrace): Promise<QueryResult> {
+    const held = this.#binding
+    const binding = held ?? (await this.#bind(statement, request))
+    if (held) trace?.sent(held.server, 'bound', undefined)
+    else trace?.sent(binding.server, binding.reason, binding.position)
+    return await this.#send(binding, statement, request)
+  }
+
+  async #bind(statement: Statement, request: Request): Promise<Binding> {
     const { dispatcher, session } = this.#parts
     const onReplica =
       request.route === 'replica' ||
@@ -151,15 +162,15 @@ export class RouterClient extends EventEmitter {
       const { consistency, maxStaleness, signal } = request
       const asked = request.route === 'replica'
       const demand = { consistency, maxStaleness, session, asked, signal }
-      this.#listen(await dispatcher.checkoutReplica(demand), false)
-      return
+      return this.#listen(await dispatcher.checkoutReplica(demand), false)
     }
-    this.#listen(await dispatcher.checkoutPrimary(request.signal), true)
+    return this.#listen(await dispatcher.checkoutPrimary(request.signal), true)
   }
 
-  #listen(checkout: Checkout, sticky: boolean): void {
+  #listen(checkout: Checkout, sticky: boolean): Binding {
     const { client } = checkout.connection
-    this.#binding = { ...checkout, client, sticky }
+    const binding = { ...checkout, client, sticky }
+    this.#binding = binding
     const forwards = FORWARDED.map((name) => {
       const forward = (payload: unknown) => this.emit(name, payload)
       client.on(name as 'end', forward as never)
@@ -173,6 +184,7 @@ export class RouterClient extends EventEmitter {
       for (const stop of forwards) stop()
       client.removeListener('error', failed)
     }
+    return binding
   }
 
   #unbind(destroy: boolean): void {

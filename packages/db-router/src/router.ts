@@ -12,6 +12,7 @@ import { UnavailableError, UsageError } from './errors.ts'
 import { type Middleware, type MiddlewareOptions, sessionMiddleware } from './express.ts'
 import { CATALOG_QUERY, type CatalogRow, FunctionCatalog } from './function-catalog.ts'
 import { Listener, type ListenOptions, type Subscription } from './listener.ts'
+import { formatLsn } from './lsn.ts'
 import type { Route, RouterOptions } from './options.ts'
 import { Paces } from './pace.ts'
 import { Placement } from './placement.ts'
@@ -47,6 +48,13 @@ export interface Explanation {
   readonly reason: string
   /** Functions that keep it on the primary until the database says they only read. */
   readonly unknownFunctions: readonly string[]
+  /** Replicas that could take it at once, as `host:port`; without any it waits for one, or runs on the primary. */
+  readonly replicas: readonly string[]
+  /**
+   * What they must have replayed to show what the session has seen, as Postgres writes it: `'unknown'` until the primary
+   * has been asked, `undefined` when any will do.
+   */
+  readonly position: string | undefined
 }
 
 /** Where a session starts. */
@@ -68,6 +76,16 @@ export interface SessionHandle {
 
 /** Inside `transaction`: one connection, all statements between BEGIN and COMMIT. */
 export type TransactionClient = Pick<PoolClient, 'query'>
+
+/** A read that nobody has sent. */
+const DEMAND = {
+  asked: false,
+  signal: undefined,
+  avoid: undefined,
+  deadline: undefined,
+  certain: true,
+  position: undefined,
+} as const
 
 const QUERY_OPTIONS = optionReader('query')
 
@@ -206,11 +224,18 @@ export class Router extends RoutedPool implements AsyncDisposable {
     const read = this.#dispatcher.isRead(statement)
     const { routing, consistency } = this.#settings
     const replica = read && routing !== 'explicit' && consistency !== 'strong'
+    const session = this.#ambient.getStore() ?? this.#process
+    const { maxStaleness } = this.#settings
+    const demand = { ...DEMAND, consistency, maxStaleness, session }
+    const ready = replica ? this.#placement.ready(demand, performance.now()) : []
+    const known = replica && consistency === 'session' ? session.known : undefined
     return {
       route: replica ? 'replica' : 'primary',
       kind: statement.kind,
       reason: statement.reason,
       unknownFunctions: read ? [] : statement.unknown,
+      replicas: ready.map((server) => server.name),
+      position: known === undefined || known === 'unknown' ? known : formatLsn(known.lsn),
     }
   }
 

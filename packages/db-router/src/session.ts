@@ -110,6 +110,12 @@ export class Session {
     return { issued: now, position: this.#since === 0 ? this.#position : undefined }
   }
 
+  /** Its floor without asking anybody; `'unknown'` when that needs a question to the primary. */
+  get known(): Position | undefined | 'unknown' {
+    if (this.#since > 0) return 'unknown'
+    return this.#position
+  }
+
   #settle(position: Position): void {
     this.#position = position
     this.#since = 0

@@ -3,7 +3,8 @@ import { operationChannel, pointChannel } from '@cays/core/tracing'
 /** One statement, from the call to its result, all tries included. */
 export const QUERY_CHANNEL = operationChannel(
   'cays:db-router:query',
-  'One statement. Attributes: db.system.name, db.operation.name, server.address, server.port, cays.role (primary or replica), cays.reason (why there), cays.attempts. Outcome: ok, not-executed, rolled-back, unknown, superseded (another server answered first), error.',
+  'One statement, those of transactions included. Attributes: db.system.name, db.operation.name, db.response.status_code (SQLSTATE of an error), server.address, server.port, cays.role (primary or replica), cays.reason (why there), cays.attempts. Details: cays.waited (seconds until it was sent), cays.staleness (how stale the replica was at most, in seconds), cays.timeline and cays.position (what its session had seen, so that the server had to show it). Outcome: ok, not-executed, rolled-back, unknown, superseded (another server answered first), error. Under OpenTelemetry a client span named after the command, and db.client.operation.duration.',
+  { duration: 'db.client.operation.duration', span: 'db.operation.name' },
 )
 
 /** A server came, went or changed its role. */

@@ -39,6 +39,9 @@ test('a plain role sees enough to route and to verify', async () => {
 
 test('a role that may not ask for the identity of the system can do without', async () => {
   await cluster.primary.sql('revoke execute on function pg_control_system() from public')
+  // A read that tidies up after it would write log that nobody flushes, so that replicas seem to be behind for 15 s.
+  await cluster.primary.sql('vacuum pg_proc')
+  await cluster.primary.sql('create table flushed ()')
   await cluster.waitForCatchup()
   const db = await router('crowded')
   await db.query('create temp table mine (id int)')
@@ -91,25 +94,44 @@ test('a prepared statement survives that its tables change under it', async () =
   for (const { rows } of await onEach()) expect(rows).toEqual([{ id: 1, name: null }])
 })
 
-test('every statement can be observed: where it ran, why, how often it was tried', async () => {
-  const db = await router('postgres', { name: 'watched' })
-  const seen: { instance: string; attributes: Record<string, unknown>; outcome?: string }[] = []
+interface Observed {
+  readonly instance: string
+  readonly attributes: Record<string, unknown>
+  readonly details: Record<string, number | undefined>
+  readonly outcome: string
+}
+
+/** What telemetry says of the statements that `work` runs. */
+async function observed(work: () => Promise<unknown>): Promise<readonly Observed[]> {
+  const seen: Observed[] = []
   const handlers = {
     start() {},
     end() {},
     asyncStart() {},
-    asyncEnd: (message: object) => seen.push(message as never),
+    asyncEnd: (message: object) => seen.push(message as Observed),
     error() {},
   }
   const channel = tracingChannel('cays:db-router:query')
   channel.subscribe(handlers)
+  try {
+    await work()
+  } finally {
+    channel.unsubscribe(handlers)
+  }
+  return seen
+}
+
+test('every statement can be observed: where it ran, why, how often it was tried', async () => {
+  const db = await router('postgres', { name: 'watched' })
   const gauges: object[] = []
   const gauge = (message: unknown) => gauges.push(message as object)
   subscribe('cays:db-router:staleness', gauge)
-  await db.query({ text: 'select 1', consistency: 'eventual' })
-  await db.query('select * from nowhere').catch(() => {})
+  const seen = await observed(async () => {
+    await db.query({ text: 'select 1', consistency: 'eventual' })
+    await db.query('select * from nowhere').catch(() => {})
+    await db.transaction((tx) => tx.query('select 1'))
+  })
   await expect.poll(() => gauges.length).toBeGreaterThan(0)
-  channel.unsubscribe(handlers)
   unsubscribe('cays:db-router:staleness', gauge)
   expect(seen[0]).toMatchObject({
     instance: 'watched',
@@ -124,5 +146,47 @@ test('every statement can be observed: where it ran, why, how often it was tried
       'cays.attempts': 1,
     },
   })
-  expect(seen[1]).toMatchObject({ outcome: 'rolled-back' })
+  expect(seen[0]?.details['cays.waited']).toBeGreaterThanOrEqual(0)
+  expect(seen[0]?.details['cays.staleness']).toBeGreaterThan(0)
+  expect(seen[1]).toMatchObject({
+    outcome: 'rolled-back',
+    attributes: { 'db.response.status_code': '42P01' },
+  })
+  const inside = seen
+    .slice(2)
+    .map(({ attributes }) => [
+      attributes['db.operation.name'],
+      attributes['cays.reason'],
+      attributes['cays.role'],
+    ])
+  expect(inside).toEqual([
+    ['BEGIN', 'write', 'primary'],
+    ['SELECT', 'bound', 'primary'],
+    ['COMMIT', 'bound', 'primary'],
+  ])
+})
+
+test('a read that had to wait tells how long, and for which position, as does explain', async () => {
+  const db = await router('postgres', { wait: { budget: '60s' } })
+  const [replica] = cluster.replicas
+  const read = 'select pg_is_in_recovery() as replica from waited_for'
+  await db.query('create table if not exists waited_for (id int)')
+  await replica?.pauseReplay()
+  await db.query('insert into waited_for values (1)')
+  expect(db.explain(read)).toMatchObject({ route: 'replica', replicas: [], position: 'unknown' })
+  const seen = await observed(async () => {
+    const waiting = db.query(read)
+    await expect.poll(() => db.explain(read).position).toMatch(/^[0-9A-F]+\/[0-9A-F]+$/)
+    expect(db.explain(read).replicas).toEqual([])
+    await replica?.resumeReplay()
+    expect((await waiting).rows).toEqual([{ replica: true }])
+  })
+  expect(seen).toMatchObject([
+    {
+      attributes: { 'cays.reason': 'caught-up', 'cays.role': 'replica' },
+      details: { 'cays.timeline': 1, 'cays.position': db.explain(read).position },
+    },
+  ])
+  expect(seen[0]?.details['cays.waited']).toBeGreaterThan(0)
+  expect(db.explain(read).replicas).toEqual([`127.0.0.1:${replica?.port}`])
 })

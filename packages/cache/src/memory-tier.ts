@@ -1,4 +1,6 @@
 import { LRUCache } from 'lru-cache'
+import type { Settings } from './options.ts'
+import { S3Fifo } from './s3-fifo.ts'
 import { READS } from './telemetry.ts'
 import type { Timeline } from './timeline.ts'
 import { sizeOfString, sizeOfValue } from './value-size.ts'
@@ -36,6 +38,17 @@ export interface Entry extends NewEntry {
   promise: Promise<unknown> | undefined
 }
 
+/** What the tier needs of the map that bounds it. */
+interface Bounded<V> {
+  get(key: string): V | undefined
+  peek(key: string): V | undefined
+  set(key: string, value: V, options: { readonly size: number }): unknown
+  delete(key: string): unknown
+  clear(): void
+  readonly size: number
+  readonly calculatedSize: number
+}
+
 /** Fixed cost of an entry: the LRU's slots, the map's slot and the object above. */
 const OVERHEAD = 150
 
@@ -45,13 +58,13 @@ const READS_PER_LOOK = 64
 const LONGEST_TURN = 100
 
 /**
- * The first tier: an LRU bounded by items and by estimated bytes, judged against the {@link Timeline}.
+ * The first tier: bounded by items and by estimated bytes, judged against the {@link Timeline}.
  *
  * A look at the clock costs as much as a hit, so hits share them: one turn of the event loop, or one millisecond
  * if turns are shorter, counts as one moment, for at most 64 reads.
  */
 export class MemoryTier {
-  readonly #entries: LRUCache<string, Entry>
+  readonly #entries: Bounded<Entry>
   readonly #timeline: Timeline
   readonly #onHit: () => void
   /** Whole milliseconds, as all times of entries: small integers, which V8 keeps in place. */
@@ -66,14 +79,12 @@ export class MemoryTier {
   }
 
   /** `onHit` is called while somebody listens to reads. */
-  constructor(
-    limits: { readonly maxItems: number; readonly maxBytes: number },
-    timeline: Timeline,
-    onHit: () => void,
-  ) {
+  constructor(limits: Settings['l1'], timeline: Timeline, onHit: () => void) {
     this.#timeline = timeline
     this.#onHit = onHit
-    this.#entries = new LRUCache({ max: limits.maxItems, maxSize: limits.maxBytes })
+    const { maxItems, maxBytes, eviction } = limits
+    this.#entries =
+      eviction === 'lru' ? new LRUCache({ max: maxItems, maxSize: maxBytes }) : new S3Fifo(limits)
   }
 
   /** The entry if it may be served as fresh now. This is the hot path: no allocation, no look at the clock. */

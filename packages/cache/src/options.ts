@@ -36,6 +36,13 @@ export interface MemoryOptions {
   readonly maxItems?: number | undefined
   /** Bound of the estimated heap the values and keys hold, in bytes. @default 64 MiB */
   readonly maxBytes?: number | undefined
+  /**
+   * What goes when memory is full. `'lru'`: what was read longest ago. `'s3-fifo'`: what was not read again soon
+   * after it came, so that scans and one-time reads push out nothing that is read often; for keys far more than
+   * fit. Reads cost about the same. `'lru'` is better when keys are read a few times after they came, and then no
+   * more. @default 'lru'
+   */
+  readonly eviction?: 'lru' | 's3-fifo' | undefined
 }
 
 /** How the second tier uses Redis, and when it leaves it alone. */
@@ -126,7 +133,7 @@ export interface Settings {
   readonly namespace: string
   readonly freshness: Freshness
   readonly redis: RedisClient | undefined
-  readonly l1: { readonly maxItems: number; readonly maxBytes: number }
+  readonly l1: Required<{ readonly [Name in keyof MemoryOptions]: NonNullable<MemoryOptions[Name]> }>
   readonly l2: {
     readonly prefix: string
     readonly timeout: number
@@ -184,7 +191,7 @@ export function readOptions(options: CacheOptions): Settings {
   const read = reader('createCache')
   read.known(options, ['name', 'version', 'redis', 'l1', 'l2', 'sync', ...FRESHNESS_NAMES])
   const { l1 = {}, l2 = {}, sync = {} } = options
-  read.known(l1, ['maxItems', 'maxBytes'], 'l1')
+  read.known(l1, ['maxItems', 'maxBytes', 'eviction'], 'l1')
   read.known(
     l2,
     [
@@ -220,6 +227,7 @@ export function readOptions(options: CacheOptions): Settings {
     l1: {
       maxItems: read.integer('l1.maxItems', l1.maxItems, 10_000, { min: 1, max: 2 ** 24 }),
       maxBytes: read.integer('l1.maxBytes', l1.maxBytes, 64 * 2 ** 20, { min: 1024 }),
+      eviction: read.oneOf('l1.eviction', l1.eviction, 'lru', ['lru', 's3-fifo']),
     },
     l2: {
       prefix,

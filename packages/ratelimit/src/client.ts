@@ -101,8 +101,10 @@ function refusedFor(response: Response): number | undefined {
   if (response.status !== 429 && response.status !== 503) return undefined
   const after = response.headers.get('retry-after')
   if (after === null) return undefined
-  const seconds = /^\d+$/.test(after) ? Number(after) : (Date.parse(after) - Date.now()) / 1_000
-  return Number.isFinite(seconds) ? Math.max(0, seconds * 1_000) : undefined
+  if (/^\d+$/.test(after)) return Number(after) * 1_000
+  // Anything but a date of HTTP says nothing; Date.parse alone takes '1.5' for one.
+  const wait = after.endsWith(' GMT') ? Date.parse(after) - Date.now() : Number.NaN
+  return Number.isNaN(wait) ? undefined : Math.max(0, wait)
 }
 
 function learn(standing: Standing, response: Response): void {

@@ -2,6 +2,7 @@ import { OptionReader } from '@cays/core/options'
 import { LimitConfigError } from './errors.ts'
 import { HTTP_OPTIONS, HttpLimit, type HttpLimitOptions } from './http-limit.ts'
 import type { RateLimiter } from './rate-limiter.ts'
+import { settleBy } from './reservation.ts'
 
 export type { HeaderStyle } from './http-fields.ts'
 export type { HttpLimitOptions } from './http-limit.ts'
@@ -13,6 +14,8 @@ export interface FetchRateLimitOptions<Name extends string = string>
   extends Omit<HttpLimitOptions<Request, Name>, 'ipv6'> {
   /** Who is limited. A web-standard request does not know its client's address, so there is no default. */
   readonly key: (request: Request) => string | Promise<string>
+  /** Whether a response counts, asked when the handler has made it. What does not count is given back. */
+  readonly countWhen?: (response: Response, request: Request) => boolean
 }
 
 /**
@@ -28,10 +31,8 @@ export function fetchRateLimit<Name extends string, Rest extends readonly unknow
     'fetchRateLimit',
     (message) => new LimitConfigError('LIMIT_ERR_BAD_OPTION', message),
   )
-  reader.known(
-    options,
-    HTTP_OPTIONS.filter((name) => name !== 'ipv6'),
-  )
+  reader.known(options, [...HTTP_OPTIONS.filter((name) => name !== 'ipv6'), 'countWhen'])
+  const { countWhen } = options
   const key = reader.required('key', options.key)
   const limit = new HttpLimit<Request>(
     reader,
@@ -40,18 +41,25 @@ export function fetchRateLimit<Name extends string, Rest extends readonly unknow
     key,
   )
   return async (request, ...rest) => {
-    const verdict = await limit.decide(request, false)
+    const verdict = await limit.decide(request, countWhen !== undefined)
     if (!verdict) return await handler(request, ...rest)
-    const { fields, denied } = verdict
+    const { fields, denied, reservation } = verdict
     if (denied) {
       const body = denied.body ? JSON.stringify(denied.body) : null
       const type: Record<string, string> = body ? { 'content-type': 'application/problem+json' } : {}
       return new Response(body, { status: denied.status, headers: { ...fields, ...type } })
     }
     const response = await handler(request, ...rest)
-    // A copy: the fields of a response from `fetch` or `Response.redirect` cannot be changed.
-    const headers = new Headers(response.headers)
-    for (const [name, value] of Object.entries(fields)) headers.set(name, value)
-    return new Response(response.body, { status: response.status, statusText: response.statusText, headers })
+    if (reservation && countWhen) settleBy(reservation, () => countWhen(response, request))
+    return withFields(response, fields)
   }
+}
+
+function withFields(response: Response, fields: Readonly<Record<string, string>>): Response {
+  // A change of protocols, or `Response.error()`: neither takes fields nor can be made anew.
+  if (response.status < 200) return response
+  // A copy: the fields of a response from `fetch` or `Response.redirect` cannot be changed.
+  const headers = new Headers(response.headers)
+  for (const [name, value] of Object.entries(fields)) headers.set(name, value)
+  return new Response(response.body, { status: response.status, statusText: response.statusText, headers })
 }

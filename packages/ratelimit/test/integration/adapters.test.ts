@@ -112,16 +112,44 @@ describe('fastifyRateLimit', () => {
 
   it.each([
     { trustProxy: true, status: 500 },
+    { trustProxy: () => true, status: 500 },
+    { trustProxy: '0.0.0.0/1, 128.0.0.0/1, ::/1, 8000::/1', status: 500 },
+    { trustProxy: true, trustAnyProxy: true, status: 200 },
     { trustProxy: 1, status: 200 },
+    { trustProxy: '127.0.0.1', status: 200 },
     { trustProxy: false, status: 200 },
-  ])('with trustProxy $trustProxy answers $status', async ({ trustProxy, status }) => {
+  ])('with trustProxy $trustProxy answers $status', async ({ trustProxy, status, trustAnyProxy = false }) => {
     const app = fastify({ trustProxy })
-    app.addHook('onRequest', fastifyRateLimit(limiterOf(5)))
+    app.addHook('onRequest', fastifyRateLimit(limiterOf(5), { trustAnyProxy }))
     app.get('/', async () => 'ok')
     const response = await app.inject({ url: '/', headers: { 'x-forwarded-for': '192.0.2.1' } })
     open.push(() => app.close())
     expect(response.statusCode).toBe(status)
     if (status === 500) expect(response.json()).toMatchObject({ code: 'LIMIT_ERR_PROXY' })
+  })
+})
+
+describe('fastifyRateLimit on a route', () => {
+  it('hands a denial to whoever wants to answer it, and errors of its functions to Fastify', async () => {
+    const app = fastify()
+    open.push(() => app.close())
+    const onRequest = fastifyRateLimit(limiterOf(1), {
+      key(request) {
+        if (request.url === '/broken') throw new Error('no key')
+        return 'one'
+      },
+      onDenied: (_request, reply, decision) => reply.send({ busy: decision.limitedBy }),
+    })
+    app.get('/', { onRequest }, async () => 'ok')
+    app.get('/broken', { onRequest }, async () => 'ok')
+    expect((await app.inject('/')).statusCode).toBe(200)
+    const denied = await app.inject('/')
+    expect([denied.statusCode, denied.headers['retry-after'], denied.json()]).toEqual([
+      429,
+      '60',
+      { busy: ['api'] },
+    ])
+    expect((await app.inject('/broken')).json()).toMatchObject({ message: 'no key' })
   })
 })
 
@@ -240,6 +268,33 @@ describe('pacedFetch', () => {
     expect(first.status).toBe(200)
     for (let call = 0; call < 11; call++) expect((await paced(url)).status).toBe(200)
     expect(statuses).toEqual(Array.from({ length: 12 }, () => 200))
+  })
+
+  it('takes what is no time for none, and is held up by no server for ever', async () => {
+    const values = ['1.5', '-1', 'soon', '', 'Tue, 10 Mar 2026 12:00:00', '9'.repeat(400), '0', '0']
+    const asked: string[] = []
+    const server = createServer((request, response) => {
+      asked.push(request.url ?? '')
+      response.writeHead(429, {
+        'retry-after': values[asked.length - 1],
+        ratelimit: '"api";r=-1;t=999999999999999, "b";r=0;t=999999999999999999999, "c";r=1.5',
+      })
+      response.end()
+    })
+    const url = await listen(server)
+    const paced = pacedFetch({ maxWait: 0 })
+    for (const [index] of values.slice(0, 6).entries()) {
+      expect((await paced(`${url}/${index}`)).status).toBe(429)
+    }
+    // None of these was sent again; a time of 0 is, twice by default.
+    expect(asked).toEqual(['/0', '/1', '/2', '/3', '/4', '/5'])
+    expect((await paced(`${url}/6`)).status).toBe(429)
+    expect(asked.slice(6)).toEqual(['/6'])
+    const patient = pacedFetch({ maxWait: '20s' })
+    asked.splice(0, asked.length, ...Array.from({ length: 6 }, () => ''))
+    values.push('0')
+    expect((await patient(`${url}/7`)).status).toBe(429)
+    expect(asked.slice(6)).toEqual(['/7', '/7', '/7'])
   })
 
   it('sends a refused request again when its time has come, and gives up when that is too late', async () => {

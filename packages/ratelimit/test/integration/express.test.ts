@@ -60,16 +60,66 @@ describe('expressRateLimit', () => {
     })
   })
 
-  it('refuses an app that trusts every proxy', async () => {
+  it.each([
+    { trust: true, refused: true },
+    { trust: () => true, refused: true },
+    { trust: '0.0.0.0/1, 128.0.0.0/1, ::/1, 8000::/1', refused: true },
+    { trust: true, trustAnyProxy: true, refused: false },
+    { trust: 1, refused: false },
+    { trust: ['loopback', '10.0.0.0/8'], refused: false },
+    { trust: (_address: string, hop: number) => hop === 0, refused: false },
+    { trust: false, refused: false },
+  ])('with `trust proxy` $trust refuses: $refused', async ({ trust, refused, trustAnyProxy = false }) => {
     const app = express()
-    app.set('trust proxy', true)
-    app.use(expressRateLimit(limiterOf(2)))
+    app.set('trust proxy', trust)
+    app.use(expressRateLimit(limiterOf(2), { trustAnyProxy }))
+    app.get('/', (_request, response) => void response.json({ code: 'none' }))
     app.use(
       ((error, _request, response, _next) =>
         void response.status(500).json({ code: error.code })) as express.ErrorRequestHandler,
     )
     const response = await fetch(await serve(app))
-    expect(await response.json()).toEqual({ code: 'LIMIT_ERR_PROXY' })
+    expect(await response.json()).toEqual({ code: refused ? 'LIMIT_ERR_PROXY' : 'none' })
+  })
+
+  it('gives all clients that claim no address at all one limit', async () => {
+    const app = express()
+    app.set('trust proxy', 1)
+    app.use(expressRateLimit(limiterOf(1)))
+    app.get('/', (_request, response) => void response.send('ok'))
+    const url = await serve(app)
+    const statuses = []
+    for (const claimed of ['unknown', '192.0.2.1:80', "'; --", '::1::', '1.2.3', 'a'.repeat(8_000)]) {
+      statuses.push((await fetch(url, { headers: { 'x-forwarded-for': claimed } })).status)
+    }
+    expect(statuses).toEqual([200, 429, 429, 429, 429, 429])
+    // Only the address that the last proxy wrote counts, however many a client writes before it.
+    const many = `${'192.0.2.9, '.repeat(500)}192.0.2.2`
+    expect((await fetch(url, { headers: { 'x-forwarded-for': many } })).status).toBe(200)
+    expect((await fetch(url, { headers: { 'x-forwarded-for': '192.0.2.2' } })).status).toBe(429)
+  })
+
+  it('compares as much of an IPv6 address as asked, and hands a denial to whoever wants to answer it', async () => {
+    const app = express()
+    app.set('trust proxy', 1)
+    app.use(
+      expressRateLimit(limiterOf(1), {
+        ipv6: 48,
+        onDenied: (_request, response, _next, decision) => void response.send(decision.limitedBy.join()),
+      }),
+    )
+    app.get('/', (_request, response) => void response.send('ok'))
+    const url = await serve(app)
+    const from = (address: string) => fetch(url, { headers: { 'x-forwarded-for': address } })
+    expect((await from('2001:db8:1:1::1')).status).toBe(200)
+    const denied = await from('2001:db8:1:2::1')
+    expect([denied.status, denied.headers.get('retry-after'), await denied.text()]).toEqual([
+      429,
+      '60',
+      'burst',
+    ])
+    expect((await from('2001:db8:2::1')).status).toBe(200)
+    expect(() => expressRateLimit(limiterOf(1), { ipv6: 0 as never })).toThrow(/number of bits/)
   })
 
   it('tells clients behind a trusted proxy apart', async () => {

@@ -1,75 +1,75 @@
 /** The process of the sockets, so that the process measured is the server's alone. */
-import { once } from 'node:events'
-import { WebSocket } from 'ws'
+import { openWire } from './wire.ts'
 
 const [dialect = '', url = '', sockets = '0'] = process.argv.slice(2)
 /** How many connections are being opened at once. */
 const OPENING = 50
-
-// What the sockets do is not measured: they do as little as they can.
-const QUICK = { perMessageDeflate: false, skipUTF8Validation: true } as const
+/** What a message is stamped with, in milliseconds. */
+const STAMP = Buffer.from('"sent":')
+const LINE = 0x0a
 
 let delivered = 0
 let expected = Number.POSITIVE_INFINITY
-const open: WebSocket[] = []
-
+/** How many messages took so many milliseconds. */
 let delays: number[] = []
 
 function count(messages: number): void {
   delivered += messages
   if (delivered < expected) return
   expected = Number.POSITIVE_INFINITY
-  delays.sort((a, b) => a - b)
-  const quantile = (share: number) => delays[Math.floor(delays.length * share)] ?? 0
   process.send?.({ p50: quantile(0.5), p95: quantile(0.95) })
   delays = []
 }
 
-// Without parsing: the process of the sockets must keep up.
-function clock(text: string): void {
-  const at = text.lastIndexOf('"sent":')
-  if (at !== -1) delays.push(Date.now() - Number.parseInt(text.slice(at + 7, at + 20), 10))
+function quantile(share: number): number {
+  let left = share * delays.reduce((sum, taken = 0) => sum + taken, 0)
+  for (const [delay, taken = 0] of delays.entries()) {
+    left -= taken
+    if (left < 0) return delay
+  }
+  return 0
 }
 
-/** Opens one socket that is in the room when this resolves. */
-const join: Readonly<Record<string, () => Promise<WebSocket>>> = {
-  async cays() {
-    const socket = new WebSocket(url, 'rt1.json', QUICK)
-    await once(socket, 'open')
-    socket.send(JSON.stringify(['hello', 1, 'ann', null, [[2, 'lobby']]]))
-    await new Promise<void>((resolve, reject) => {
-      socket.once('close', (code, reason) => reject(new Error(`closed with ${code} ${reason.toString()}`)))
-      socket.on('message', (frame: Buffer) => {
-        let messages = 0
-        // A frame holds one or more messages, one a line.
-        for (const line of frame.toString().split('\n')) {
-          if (line.startsWith('["m"')) {
-            messages += 1
-            clock(line)
-          } else if (line.startsWith('["subscribed"')) resolve()
-          else if (line.startsWith('["ping"')) socket.send('["pong"]')
-        }
-        if (messages > 0) count(messages)
-      })
+// Without parsing: the process of the sockets must keep up.
+function clock(text: Buffer): void {
+  const now = Date.now()
+  for (let at = text.indexOf(STAMP); at !== -1; at = text.indexOf(STAMP, at + 20)) {
+    const delay = now - Number(text.toString('latin1', at + 7, at + 20))
+    delays[delay] = (delays[delay] ?? 0) + 1
+  }
+}
+
+function linesOf(text: Buffer): number {
+  let lines = 1
+  for (let at = text.indexOf(LINE); at !== -1; at = text.indexOf(LINE, at + 1)) lines++
+  return lines
+}
+
+/** Opens one socket; calls back when it is in the room. */
+const join: Readonly<Record<string, (joined: () => void) => Promise<void>>> = {
+  async cays(joined) {
+    const send = await openWire(url, 'rt1.json', (text) => {
+      // What the type begins with tells enough; a frame with messages of a room holds nothing else.
+      const type = text.toString('latin1', 2, 4)
+      if (type === 'm"') {
+        clock(text)
+        count(linesOf(text))
+      } else if (type === 'pi') send('["pong"]')
+      else if (text.includes('["subscribed"')) joined()
     })
-    return socket
+    send(JSON.stringify(['hello', 1, 'ann', null, [[2, 'lobby']]]))
   },
-  async 'socket.io'() {
-    const socket = new WebSocket(url, QUICK)
-    await new Promise<void>((resolve, reject) => {
-      socket.once('error', reject)
-      socket.on('message', (frame: Buffer) => {
-        const text = frame.toString()
-        // Engine.IO 4: open, ping, message; Socket.IO 5: connect, event.
-        if (text.startsWith('42')) {
-          clock(text)
-          count(1)
-        } else if (text.startsWith('0')) socket.send('40')
-        else if (text.startsWith('40')) resolve()
-        else if (text === '2') socket.send('3')
-      })
+  async 'socket.io'(joined) {
+    const send = await openWire(url, '', (text) => {
+      // Engine.IO 4: open, ping, message; Socket.IO 5: connect, event.
+      const type = text.toString('latin1', 0, 2)
+      if (type === '42') {
+        clock(text)
+        count(1)
+      } else if (type.startsWith('0')) send('40')
+      else if (type === '40') joined()
+      else if (type === '2') send('3')
     })
-    return socket
   },
 }
 
@@ -81,8 +81,10 @@ process.on('disconnect', () => process.exit(0))
 
 const one = join[dialect]
 if (!one) throw new Error(`there is no dialect ${dialect}`)
-while (open.length < Number(sockets)) {
-  const missing = Math.min(OPENING, Number(sockets) - open.length)
-  open.push(...(await Promise.all(Array.from({ length: missing }, one))))
+for (let open = 0; open < Number(sockets); open += OPENING) {
+  const some = Array.from({ length: Math.min(OPENING, Number(sockets) - open) }, () => {
+    return new Promise<void>((joined, failed) => void one(joined).catch(failed))
+  })
+  await Promise.all(some)
 }
 process.send?.({})

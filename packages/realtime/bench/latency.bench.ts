@@ -1,7 +1,7 @@
 import { type Contender, defineCase } from '../../../bench/define-case.ts'
 import { gather } from './audience.ts'
 import { startChild } from './child.ts'
-import { type Dialect, serveCays, serveSocketIo } from './serve.ts'
+import { type Backplane, type ServerName, serveBare, serveCays, serveSocketIo } from './serve.ts'
 
 const SOCKETS = 1_000
 const PER_SECOND = 200
@@ -10,14 +10,14 @@ const PREFIX = `latency${process.pid}`
 
 /** A first node here, a second one with the sockets in a process of its own. */
 async function between(
-  dialect: Dialect,
-  redisUrl: string,
+  server: ServerName,
+  { redisUrl, prefix }: Backplane,
   publish: (data: object) => unknown,
   close: () => Promise<unknown>,
 ) {
-  const node = startChild('server-main.ts', [dialect, redisUrl, PREFIX])
+  const node = startChild('server-main.ts', [server, redisUrl, prefix])
   const { url } = await node.told<{ url: string }>()
-  const audience = await gather(dialect, url, SOCKETS)
+  const audience = await gather(server === 'ws' ? 'cays' : server, url, SOCKETS)
   return {
     // One run is a second of messages, evenly spaced, and the time until the last is received.
     async run() {
@@ -42,28 +42,41 @@ async function between(
 const ours: Contender = {
   name: '@cays/realtime',
   async prepare({ redisUrl }) {
-    const { realtime, close } = await serveCays({ redisUrl, prefix: PREFIX })
+    const backplane = { redisUrl, prefix: PREFIX }
+    const { realtime, close } = await serveCays(backplane)
     const room = realtime.room('lobby')
-    return between('cays', redisUrl, (data) => void room.publish('updated', data), close)
+    return between('cays', backplane, (data) => void room.publish('updated', data), close)
   },
 }
 
 const socketIo: Contender = {
   name: 'socket.io',
   async prepare({ redisUrl }) {
-    const { io, close } = await serveSocketIo({ redisUrl, prefix: PREFIX })
-    return between('socket.io', redisUrl, (data) => io.to('lobby').emit('updated', data), close)
+    const backplane = { redisUrl, prefix: PREFIX }
+    const { io, close } = await serveSocketIo(backplane)
+    return between('socket.io', backplane, (data) => io.to('lobby').emit('updated', data), close)
+  },
+}
+
+const bare: Contender = {
+  name: 'ws',
+  async prepare({ redisUrl }) {
+    // A process of its own, so a channel of its own.
+    const backplane = { redisUrl, prefix: `${PREFIX}.bare` }
+    const { publish, close } = await serveBare(backplane)
+    return between('ws', backplane, publish, close)
   },
 }
 
 /**
  * From the publish on one node to the receipt by each of 1,000 sockets of another, through Redis: 200,000
- * deliveries a second, which is more than socket.io can do; its delays grow for as long as the messages come.
+ * deliveries a second, which is more than socket.io can do; its delays grow for as long as the messages come. Bare `ws`
+ * with PUBLISH, which frames what comes in a turn once as we do, shows how much of the time belongs to the sockets.
  */
 export const benchmark = defineCase({
   operation: `a second of ${PER_SECOND} messages from one node to ${SOCKETS.toLocaleString('en')} sockets of another`,
   needs: { redis: true },
-  contenders: [ours, socketIo],
+  contenders: [ours, socketIo, bare],
   claims: [
     { figure: 'publish to receipt on the other node, p95', must: { most: 50, unit: 'ms' }, by: 'p95' },
     {
@@ -71,6 +84,12 @@ export const benchmark = defineCase({
       must: { ratio: 0.5 },
       against: 'socket.io',
       by: 'p50',
+    },
+    {
+      figure: 'publish to receipt on the other node, p95, beside bare ws and PUBLISH',
+      must: { ratio: 1.5 },
+      against: 'ws',
+      by: 'p95',
     },
   ],
   roundTime: 1_000,

@@ -1,5 +1,6 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
 import {
   type Contract,
   createRealtime,
@@ -8,7 +9,9 @@ import {
   type RealtimeOptions,
 } from '@cays/realtime'
 import { Redis } from 'ioredis'
+import { WebSocketServer } from 'ws'
 import { peer } from '../../../bench/peer.ts'
+import { encodeFrames } from '../src/frame.ts'
 import { redisAdapter } from './redis-adapter.ts'
 
 interface SocketIoModule {
@@ -81,6 +84,50 @@ export async function serveSocketIo(backplane?: Backplane) {
   }
 }
 
-export const servers = { cays: serveCays, 'socket.io': serveSocketIo } as const
+/**
+ * The least a node of several can do: what Redis tells it in one turn it frames once and writes once to each socket, as
+ * many frames of the same shape as ours. It numbers by counting, keeps nothing, and loses what it does not hear.
+ */
+export async function serveBare(backplane: Backplane) {
+  const server = createServer()
+  const upgrades = new WebSocketServer({ noServer: true, clientTracking: false })
+  const subscriber = new Redis(backplane.redisUrl)
+  const publisher = new Redis(backplane.redisUrl)
+  const streams: Duplex[] = []
+  let pending: string[] = []
+  let told = 0
+  await subscriber.subscribe(backplane.prefix)
+  subscriber.on('message', (_, text) => {
+    if (pending.length === 0) setImmediate(flush)
+    pending.push(`["m","lobby",${++told},"updated",${text}]`)
+  })
+  function flush(): void {
+    const frame = encodeFrames(pending)
+    pending = []
+    for (const stream of streams) stream.write(frame)
+  }
+  server.on('upgrade', (request, stream, head) => {
+    upgrades.handleUpgrade(request, stream, head, (socket) => {
+      socket.once('message', () => {
+        streams.push(stream)
+        socket.send('["subscribed",2,"lobby","e",0,0]')
+      })
+    })
+  })
+  return {
+    publish: (data: object) => publisher.publish(backplane.prefix, JSON.stringify(data)),
+    url: await listen(server),
+    async close() {
+      publisher.disconnect()
+      subscriber.disconnect()
+      server.closeAllConnections()
+      server.close()
+    },
+  }
+}
 
-export type Dialect = keyof typeof servers
+export const servers = { cays: serveCays, 'socket.io': serveSocketIo, ws: serveBare } as const
+
+export type ServerName = keyof typeof servers
+/** What the sockets of a server speak. */
+export type Dialect = Exclude<ServerName, 'ws'>

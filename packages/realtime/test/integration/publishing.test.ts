@@ -107,3 +107,27 @@ it('a reader who stands in the middle of what came in one turn gets the rest of 
     await node.close()
   }
 })
+
+it('a node that comes late reads the whole history of a room, while more is published', async () => {
+  // More entries than any page of a read would hold.
+  const long = createPublisher({ redis: client, history: { size: 5_000, ttl: TTL } })
+  const room = long.room('job:{id}', { id: 'long' })
+  const more = (n: number) => room.publish('n', n, { idempotencyKey: `${n}` })
+  try {
+    const [first] = await Promise.all(range(1, 2_500).map(more))
+    const node = await startLocalNode({ redis: client, history: { size: 5_000, ttl: TTL } })
+    try {
+      const reading = rawSubscribe(node.url, 'job:long', { epoch: first?.epoch ?? '', offset: 0 })
+      await Promise.all(range(2_501, 3_000).map(more))
+      const reader = await reading
+      await expect.poll(() => reader.numbers.length).toBe(3_000)
+      expect(reader.numbers).toEqual(range(1, 3_000))
+      expect(reader.messages.filter(([type]) => type === 'gap')).toEqual([])
+      reader.close()
+    } finally {
+      await node.close()
+    }
+  } finally {
+    await long.close()
+  }
+})

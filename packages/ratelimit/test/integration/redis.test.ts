@@ -1,12 +1,13 @@
 import { type StandaloneRedis, startRedis } from '@cays/testkit'
 import { Redis } from 'ioredis'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import {
   concurrency,
   createRateLimiter,
   fixedWindow,
   gcra,
   quota,
+  type RateLimiter,
   slidingLog,
   slidingWindow,
   tokenBucket,
@@ -25,6 +26,9 @@ afterAll(async () => {
 })
 
 let prefix = 0
+// ioredis has it, though its types do not.
+const callsOf = (client: Redis) =>
+  vi.spyOn(client as unknown as { evalshaBuffer(): Promise<unknown> }, 'evalshaBuffer')
 const fresh = () => ({ redis, prefix: `t${++prefix}`, timeout: '30s' }) as const
 
 describe('a limiter with Redis', () => {
@@ -122,7 +126,22 @@ describe('a limiter with Redis', () => {
     expect(await redis.pttl(key)).toBeGreaterThanOrEqual(needed - 30_000)
   })
 
-  it('answers denials from memory until they end, and asks again after a change', async () => {
+  it.each<[string, (limiter: RateLimiter<'api'>) => Promise<unknown>]>([
+    ['refund', (limiter) => limiter.refund('user:1')],
+    ['reset', (limiter) => limiter.reset('user:1')],
+    ['new limit', (limiter) => limiter.setLimit('user:1', 'api', 2)],
+    ['block that is lifted', (limiter) => limiter.block('user:1', 0).then(() => limiter.refund('user:1'))],
+    [
+      'reservation that is released',
+      async (limiter) => {
+        await limiter.refund('user:1')
+        const reserved = await limiter.reserve('user:1')
+        await limiter.check('user:1')
+        expect((await limiter.check('user:1')).source).toBe('cache')
+        await reserved.release()
+      },
+    ],
+  ])('answers denials from memory until they end, and asks again after a %s', async (_change, change) => {
     await using limiter = createRateLimiter({
       ...fresh(),
       denyCache: { maxAge: '1h' },
@@ -131,7 +150,7 @@ describe('a limiter with Redis', () => {
     await limiter.check('user:1')
     expect((await limiter.check('user:1')).source).toBe('redis')
     expect((await limiter.check('user:1')).source).toBe('cache')
-    await limiter.refund('user:1')
+    await change(limiter)
     expect(await limiter.check('user:1')).toMatchObject({ allowed: true, source: 'redis' })
   })
 
@@ -149,13 +168,16 @@ describe('a limiter with Redis', () => {
     await expect.poll(() => one.check('user:1')).toMatchObject({ allowed: true, source: 'redis' })
   })
 
-  it('never denies from memory longer than Redis would', async () => {
-    await using limiter = createRateLimiter({
-      ...fresh(),
-      policies: { api: gcra({ limit: 50, per: '1s', burst: 2 }) },
-    })
+  it.each([
+    gcra({ limit: 50, per: '1s', burst: 2 }),
+    tokenBucket({ capacity: 2, per: 40, style: 'interval' }),
+    fixedWindow({ limit: 2, per: 40 }),
+    slidingWindow({ limit: 2, per: 40 }),
+    slidingLog({ limit: 2, per: 40 }),
+  ])('never denies from memory longer than Redis would ($algorithm)', async (api) => {
+    await using limiter = createRateLimiter({ ...fresh(), policies: { api } })
     let cached = 0
-    while (cached < 500) {
+    while (cached < 150) {
       const asked = performance.now()
       const decision = await limiter.check('user:1')
       if (decision.source !== 'cache') continue
@@ -208,6 +230,88 @@ describe('a limiter with Redis', () => {
       }
     },
   )
+
+  it('sends the decisions of one turn together, 256 in a call, in their order and all policies at once', async () => {
+    const client = new Redis(server.url)
+    const calls = callsOf(client)
+    try {
+      await using limiter = createRateLimiter({
+        ...fresh(),
+        redis: client,
+        onError: 'open',
+        policies: {
+          a: gcra({ limit: 600, per: '1h' }),
+          b: fixedWindow({ limit: 400, per: '1h' }),
+          c: slidingLog({ limit: 600, per: '1h' }),
+        },
+      })
+      await limiter.peek('warm')
+      calls.mockClear()
+      const decisions = await limiter.checkMany(Array.from({ length: 600 }, () => ({ subject: 'user:1' })))
+      expect(calls).toHaveBeenCalledTimes(3)
+      expect(decisions.map(({ allowed }) => allowed)).toEqual(Array.from({ length: 600 }, (_, i) => i < 400))
+      expect(decisions.every(({ source }) => source === 'redis')).toBe(true)
+    } finally {
+      client.disconnect()
+    }
+  })
+
+  it('gives out turns across processes with one question each, and takes back those of whoever leaves', async () => {
+    const options = { ...fresh(), onError: 'open', policies: { api: gcra({ limit: 1, per: '1h' }) } } as const
+    const HOUR = 3_600_000
+    const clients = [new Redis(server.url), new Redis(server.url)] as const
+    const calls = callsOf(clients[0])
+    await using one = createRateLimiter({ ...options, redis: clients[0] })
+    await using two = createRateLimiter({ ...options, redis: clients[1] })
+    try {
+      expect((await one.acquire('job')).allowed).toBe(true)
+      const denied = await one.acquire('job', { maxWait: '1m' })
+      expect(denied.allowed).toBe(false)
+      expect(denied.retryAfter).toBeLessThanOrEqual(HOUR)
+      const leaving = new AbortController()
+      const second = one.acquire('job', { maxWait: '1h', signal: leaving.signal })
+      // Asked behind it on the same connection.
+      await one.peek('other')
+      const third = await two.acquire('job', { maxWait: '1h' })
+      expect(third.allowed).toBe(false)
+      expect(third.retryAfter).toBeGreaterThan(HOUR)
+      leaving.abort(new Error('changed my mind'))
+      await expect(second).rejects.toThrow('changed my mind')
+      expect(calls).toHaveBeenCalledTimes(4)
+      const again = two.acquire('job', { maxWait: '1h' })
+      await two.peek('other')
+      expect((await one.peek('job')).retryAfter).toBeGreaterThan(HOUR)
+      await Promise.all([expect(again).rejects.toMatchObject({ code: 'LIMIT_ERR_ABANDONED' }), two.close()])
+      expect((await one.peek('job')).retryAfter).toBeLessThanOrEqual(HOUR)
+    } finally {
+      for (const client of clients) client.disconnect()
+    }
+  })
+
+  it.each([
+    gcra({ limit: 10, per: '1h' }),
+    tokenBucket({ capacity: 10, per: '1h', style: 'interval' }),
+    fixedWindow({ limit: 10, per: '1h' }),
+    slidingWindow({ limit: 10, per: '365d' }),
+    slidingLog({ limit: 10, per: '1h' }),
+    quota({ limit: 10, period: 'year' }),
+  ])('settles a reservation at less, at more, or gives it back ($algorithm)', async (api) => {
+    await using limiter = createRateLimiter({ ...fresh(), policies: { api } })
+    const left = async () => (await limiter.peek('user')).policies.api?.remaining
+    const first = await limiter.reserve('user', { cost: 6 })
+    expect((await limiter.reserve('user', { cost: 6 })).allowed).toBe(false)
+    await first.commit(1)
+    expect(await left()).toBe(9)
+    const second = await limiter.reserve('user', { cost: 2 })
+    await second.commit(4)
+    await second.release()
+    expect(await left()).toBe(5)
+    const third = await limiter.reserve('user', { cost: 5 })
+    expect([third.allowed, await left()]).toEqual([true, 0])
+    await third.release()
+    await third.commit(5)
+    expect(await left()).toBe(5)
+  })
 
   it('survives SCRIPT FLUSH', async () => {
     await using limiter = createRateLimiter({ ...fresh(), policies: { api: gcra({ limit: 10, per: '1h' }) } })

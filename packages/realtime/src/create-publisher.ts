@@ -2,7 +2,6 @@ import { Lifecycle } from '@cays/core/lifecycle'
 import type { BrokerHealth } from './broker.ts'
 import type { Contract, EventInput, EventName, RoomContract, RoomPattern } from './contract.ts'
 import { RealtimeError } from './errors.ts'
-import { memoryBroker } from './memory-broker.ts'
 import type { BaseOptions } from './options.ts'
 import type { Position } from './protocol.ts'
 import { PublishQueue } from './publish-queue.ts'
@@ -53,8 +52,7 @@ export interface Publisher<C extends Contract> extends AsyncDisposable {
 }
 
 /**
- * Creates a {@link Publisher}. Without `redis` it publishes into a memory of its own, which nobody reads:
- * useful in tests only.
+ * Creates a {@link Publisher}. Without `redis` and `memory` it publishes into a memory of its own, which nobody reads.
  */
 export function createPublisher<C extends Contract = Contract>(options: PublisherOptions<C>): Publisher<C> {
   const reader = optionReader('createPublisher')
@@ -65,7 +63,7 @@ export function createPublisher<C extends Contract = Contract>(options: Publishe
   const { prefix, timeout, idempotencyWindow: window } = base
   const broker = redis
     ? redisBroker({ redis, prefix, timeout, window, heartbeat: 5_000 })
-    : memoryBroker(window)
+    : base.memory.join(window)
   const queue = new PublishQueue(broker, { capacity })
   const publisher = new RoomPublisher(broker, queue, base.name)
   const life = new Lifecycle({

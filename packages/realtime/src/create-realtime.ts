@@ -12,7 +12,6 @@ import type { Contract } from './contract.ts'
 import { guarded } from './create-publisher.ts'
 import { RealtimeError } from './errors.ts'
 import { EventStreams } from './event-streams.ts'
-import { memoryBroker } from './memory-broker.ts'
 import { Methods } from './methods.ts'
 import { NodeMoves } from './node-moves.ts'
 import { NodePresence } from './node-presence.ts'
@@ -88,7 +87,7 @@ export function createRealtime<C extends Contract = Contract, Who extends Identi
         heartbeat: Math.min(5_000, checkInterval),
         events: brokerEvents,
       })
-    : memoryBroker(base.idempotencyWindow, brokerEvents)
+    : base.memory.join(base.idempotencyWindow, brokerEvents)
   rooms.use(broker)
   const presence = new NodePresence({
     node,

@@ -21,6 +21,7 @@ export {
 } from './create-publisher.ts'
 export { createRealtime } from './create-realtime.ts'
 export { REALTIME_ERRORS, RealtimeError, type RealtimeErrorCode } from './errors.ts'
+export type { SharedMemory } from './memory-rooms.ts'
 export type {
   AuthenticateAttempt,
   Authorize,

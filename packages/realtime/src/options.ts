@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duration } from '@cays/core/duration'
 import type { Contract, HistoryOptions, MatchedParams, RoomPattern } from './contract.ts'
+import type { SharedMemory } from './memory-rooms.ts'
 import type { RedisClient } from './redis-client.ts'
 import type { Taker, TokenBucketOptions } from './token-bucket.ts'
 
@@ -97,6 +98,8 @@ export interface BaseOptions<C extends Contract> {
    * Without it rooms live in this process alone, and die with it.
    */
   readonly redis?: RedisClient
+  /** Instead of `redis`, for nodes and publishers of one process that are one service: in tests. */
+  readonly memory?: SharedMemory
   /** First part of every key and channel; apps with one Redis and different prefixes do not meet. @default 'rt' */
   readonly prefix?: string
   /** How much rooms keep for clients that come back, unless their contract says otherwise. */

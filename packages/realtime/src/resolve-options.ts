@@ -3,6 +3,7 @@ import type { HistorySpec } from './broker.ts'
 import type { Contract, RoomContract } from './contract.ts'
 import { RealtimeError } from './errors.ts'
 import type { Compression } from './frame.ts'
+import { MemoryRooms } from './memory-rooms.ts'
 import type {
   BaseOptions,
   CompressionOptions,
@@ -25,6 +26,7 @@ const SERVER_OPTIONS = [
 ] as const
 
 export interface ResolvedBase {
+  readonly memory: MemoryRooms
   readonly prefix: string
   readonly history: HistorySpec
   readonly timeout: number
@@ -47,6 +49,7 @@ export interface ResolvedLimits {
 const BASE_NAMES = [
   'contract',
   'redis',
+  'memory',
   'prefix',
   'history',
   'timeout',
@@ -67,11 +70,17 @@ export function resolveBase<C extends Contract>(
   if (options.redis !== undefined && typeof options.redis.duplicate !== 'function') {
     reader.fail('redis must be an ioredis Redis or Cluster')
   }
+  const { redis, memory } = options
+  if (memory !== undefined && (redis !== undefined || typeof (memory as MemoryRooms).join !== 'function')) {
+    reader.fail('memory must be a sharedMemory(), and goes without redis')
+  }
   for (const [pattern, room] of Object.entries(options.contract?.rooms ?? {})) {
     checkPattern(pattern, reader)
     historySpec(room, { size: 1, ttl: 1 }, reader, `contract.rooms['${pattern}'].history`)
   }
   return {
+    // Without either, a node has rooms of its own.
+    memory: (memory as MemoryRooms | undefined) ?? new MemoryRooms(),
     prefix: reader.string('prefix', options.prefix, 'rt', /^[\w.-]{1,64}$/),
     history: historySpec({ ...options }, { size: 200, ttl: 300_000 }, reader, 'history'),
     timeout: reader.duration('timeout', options.timeout, 5_000, { min: 100 }),

@@ -1,6 +1,8 @@
 import type { WebSocketConstructor, WebSocketLike } from './client-link.ts'
+import { MemoryRooms, type SharedMemory } from './memory-rooms.ts'
 
 export type { WebSocketConstructor, WebSocketLike } from './client-link.ts'
+export type { SharedMemory } from './memory-rooms.ts'
 
 const ABNORMAL = 1006
 const CLOSED = 3
@@ -32,6 +34,18 @@ export function sequenceFaults({ numbers, gaps = [] }: SeenSequence): readonly s
     faults.push(`${now} follows ${before} at ${at}`)
   }
   return faults
+}
+
+/**
+ * Rooms that several nodes and publishers of one process share, so that a test of your own app can run them without
+ * a Redis: the same order, history, recovery and presence. It can be away, and lose what it was told last.
+ *
+ * @example
+ * const memory = sharedMemory()
+ * const nodes = [createRealtime({ memory, ...options }), createRealtime({ memory, ...options })]
+ */
+export function sharedMemory(): SharedMemory {
+  return new MemoryRooms()
 }
 
 /** A network that misbehaves on demand; see {@link faultyNetwork}. */

@@ -3,6 +3,7 @@ import { type StandaloneRedis, startFaultProxy, startRedis } from '@cays/testkit
 import { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { defineContract, type Schema, unchecked } from '../../src/index.ts'
+import { sharedMemory } from '../../src/testing.ts'
 import { type NodeOptions, startLocalNode } from '../support/local-node.ts'
 import { enterRaw, watch } from '../support/watcher.ts'
 
@@ -40,10 +41,11 @@ async function calls(command: string): Promise<number> {
   return Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(stats)?.[1] ?? 0)
 }
 
-describe.each(['redis', 'memory'] as const)('who is in a room, with %s', (kind) => {
+describe.each(['redis', 'memory'] as const)('who is in a room, on nodes that share a %s', (kind) => {
   const pair = async (options: NodeOptions = {}) => {
-    const first = await start(kind === 'redis' ? options : { ...options, redis: undefined as never })
-    return kind === 'redis' ? ([first, await start(options)] as const) : ([first, first] as const)
+    const shared =
+      kind === 'redis' ? options : { ...options, redis: undefined as never, memory: sharedMemory() }
+    return [await start(shared), await start(shared)] as const
   }
 
   it('is told to everybody who watches, on every node', async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { createPublisher, createRealtime, defineContract, unchecked } from '../../src/index.ts'
+import { sharedMemory } from '../../src/testing.ts'
 
 const good = { origins: 'any' as const, authenticate: () => null, authorize: { lobby: true as const } }
 
@@ -19,6 +20,8 @@ describe('options', () => {
       { ...good, limits: { rate: 1 } },
       { ...good, heartbeat: 'soon' },
       { ...good, redis: {} },
+      { ...good, memory: {} },
+      { ...good, memory: sharedMemory(), redis: { duplicate: () => {} } },
       { ...good, prefix: 'a b' },
     ]
     for (const options of wrong) {

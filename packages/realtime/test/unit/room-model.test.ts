@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Broker, EpochEnd, HistorySpec } from '../../src/broker.ts'
-import { memoryPresence } from '../../src/memory-presence.ts'
 import { NodeRoom } from '../../src/node-room.ts'
+import type { PresenceStore } from '../../src/presence-store.ts'
 import type { Position } from '../../src/protocol.ts'
 import type { Member, Subscription } from '../../src/room-audience.ts'
 import { seededRandom } from '../support/seeded-random.ts'
@@ -62,7 +62,7 @@ class ModelBroker implements Broker {
       texts: offsets.map((o) => this.texts.get(o) ?? ''),
     }
   }
-  readonly presence = memoryPresence(() => ({ epoch: this.epoch, offset: this.top }))
+  readonly presence = {} as PresenceStore
   secret = async () => ''
   health() {
     return { kind: 'memory', commands: 'up', subscriber: 'up', epochGuard: true } as const

@@ -47,6 +47,20 @@ export function decodeBookmark(
   return { issued, position: { system, timeline, lsn } }
 }
 
+/**
+ * Which of two bookmarks of this process includes the other: of those with the same `field` the one whose `rank` is
+ * greater, compared as text. One of an earlier timeline or system says nothing against a later one.
+ */
+export function rankBookmark(text: string): { readonly field: string; readonly rank: string } {
+  const [, issued = '', system = '', timeline = '', lsn = ''] = text.split('.')
+  if (system === '*') return { field: '*', rank: issued.padStart(12, '0') }
+  const [high = '', low = ''] = lsn.split('-')
+  return {
+    field: system,
+    rank: `${timeline.padStart(10, '0')}${high.padStart(8, '0')}${low.padStart(8, '0')}`,
+  }
+}
+
 function mac(body: string, secret: string): string {
   return createHmac('sha256', secret).update(body).digest('base64url').slice(0, 22)
 }

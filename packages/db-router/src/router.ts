@@ -59,8 +59,12 @@ export interface Explanation {
 
 /** Where a session starts. */
 export interface SessionOptions {
-  /** The bookmark of an earlier session, from this process or another. An invalid or old one is ignored. */
-  readonly from?: string | undefined
+  /**
+   * The bookmark of an earlier session, from this process or another, or several of them. An invalid or old one is
+   * ignored. `'latest'` stands for all that was acknowledged before the session began, whoever wrote it: that costs a
+   * question to the primary, shared by all who ask it at the time.
+   */
+  readonly from?: string | readonly string[] | undefined
 }
 
 /** What a session's function gets. */
@@ -70,6 +74,11 @@ export interface SessionHandle {
    * `bookmark.secret` option.
    */
   bookmark(): string
+  /**
+   * Asks the primary how far its log is if this session wrote something since, so that whoever continues from the
+   * bookmark need not. Never rejects: while no primary answers the bookmark stays as good, but costs that question.
+   */
+  settle(): Promise<void>
   /** True when something was written in this session, so that its bookmark is worth carrying. */
   readonly wrote: boolean
 }
@@ -401,10 +410,14 @@ export class Router extends RoutedPool implements AsyncDisposable {
     const read = optionReader('session')
     read.known(options, ['from'])
     const session = new Session(this.#topology, this.#process)
-    if (options.from !== undefined) {
-      const { secret, ttl } = this.#bookmarkSettings()
-      const bookmark = decodeBookmark(read.string('from', options.from, ''), secret, ttl)
-      if (bookmark) session.resume(bookmark)
+    const given = typeof options.from === 'string' ? [options.from] : (options.from ?? [])
+    for (const from of given) {
+      if (from === 'latest') session.saw()
+      else {
+        const { secret, ttl } = this.#bookmarkSettings()
+        const bookmark = decodeBookmark(read.string('from', from, ''), secret, ttl)
+        if (bookmark) session.resume(bookmark)
+      }
     }
     return session
   }
@@ -412,6 +425,7 @@ export class Router extends RoutedPool implements AsyncDisposable {
   #handle(session: Session): SessionHandle {
     return {
       bookmark: () => encodeBookmark(session.bookmark(), this.#bookmarkSettings().secret),
+      settle: async () => void (await session.floor()),
       get wrote() {
         return session.written > 0
       },

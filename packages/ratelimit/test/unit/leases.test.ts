@@ -204,13 +204,14 @@ describe('leases', () => {
     60_000,
   )
 
-  it('are taken by hot subjects alone, and given back when they are not used up', async () => {
+  /** One process that asks for one subject, whose server answers at once. */
+  function alone(share: () => number, policy = fixedWindow({ limit: 1_000, per: '1h' })) {
     const store = new MemoryStore({ max: 10, now: () => performance.now() * 1_000 })
     const sent: Shape[] = []
     const leases = new Leases({
       maxShare: 0.1,
       maxAge: 1_000,
-      share: () => 1,
+      share,
       onReturn: () => {},
       store: {
         submit({ shape, subject, settle }) {
@@ -219,20 +220,84 @@ describe('leases', () => {
         },
       },
     })
-    const shape = new Shapes({ api: fixedWindow({ limit: 1_000, per: '1h' }) }).of(MODE.check, undefined)
+    const shapes = new Shapes({ api: policy })
+    const shape = shapes.of(MODE.check, undefined)
     const check = () => {
       if (leases.spend('hot', shape)) return 'lease'
       leases.want('hot', shape)
       return 'redis'
     }
-    expect(Array.from({ length: 16 }, check).filter((source) => source === 'lease')).toHaveLength(8)
-    expect(sent.map(({ mode, slots }) => [mode, slots[0]?.cost])).toEqual([[MODE.check, 8_000]])
+    const times = (calls: number) => Array.from({ length: calls }, check)
+    /** What was charged and given back since the last question, in units. */
+    const moved = () =>
+      sent
+        .splice(0)
+        .map(({ mode, slots }) => ((slots[0]?.cost ?? 0) / 1_000) * (mode === MODE.check ? 1 : -1))
+    return { leases, shapes, store, check, times, moved }
+  }
+
+  it('are taken by hot subjects alone, and given back when they are not used up', async () => {
+    const { leases, check, times, moved } = alone(() => 1)
+    expect(times(16).filter((source) => source === 'lease')).toHaveLength(8)
+    expect(moved()).toEqual([8])
     // Used up: the next one is twice as large.
     check()
     check()
-    expect(sent.slice(1).map(({ mode, slots }) => [mode, slots[0]?.cost])).toEqual([[MODE.check, 16_000]])
+    expect(moved()).toEqual([16])
     await vi.advanceTimersByTimeAsync(2_000)
-    expect(sent.slice(2).map(({ mode, slots }) => [mode, slots[0]?.cost])).toEqual([[MODE.refund, 15_000]])
+    expect(moved()).toEqual([-15])
+    expect(check()).toBe('redis')
+    await leases.close()
+  })
+
+  it.each([
+    { nodes: 1, most: 100, title: 'alone' },
+    { nodes: 4, most: 25, title: 'one of four' },
+    { nodes: 13, most: 7, title: 'one of thirteen' },
+  ])("are never larger than a process' part of `maxShare`: $most of 1000 $title", async ({ nodes, most }) => {
+    const { leases, times, moved } = alone(() => 1 / nodes)
+    times(700)
+    const sizes = moved()
+    expect(Math.max(...sizes)).toBe(most)
+    expect(sizes.every((size, index) => size === Math.min(most, 8 * 2 ** index))).toBe(true)
+    await leases.close()
+  })
+
+  it('are not asked for while the part is not known, or smaller than one cost', async () => {
+    for (const part of [0, 1 / 101]) {
+      const { leases, times, moved } = alone(() => part)
+      expect(times(50)).not.toContain('lease')
+      expect(moved()).toEqual([])
+      await leases.close()
+    }
+  })
+
+  it('are given back, not spent, when there are more processes than when they were taken', async () => {
+    let nodes = 1
+    const { leases, check, times, moved } = alone(() => 1 / nodes)
+    times(10)
+    expect(moved()).toEqual([8])
+    nodes = 2
+    expect(check()).toBe('redis')
+    expect(moved()).toEqual([-6, 8])
+    await leases.close()
+  })
+
+  it('are given back when the server has a smaller limit for the subject, since the part of that is smaller', async () => {
+    const { leases, shapes, store, times, moved } = alone(() => 1)
+    store.run(shapes.resize('api', 50, 3_600_000_000), 'hot')
+    expect(times(20)).not.toContain('lease')
+    expect(moved().slice(0, 2)).toEqual([8, -8])
+    await leases.close()
+  })
+
+  it('are spent until `maxAge` has passed since they were asked for, and not a moment longer', async () => {
+    const { leases, check, times } = alone(() => 1, gcra({ limit: 100_000, per: '1h' }))
+    times(9)
+    vi.advanceTimersByTime(999)
+    expect(check()).toBe('lease')
+    vi.setSystemTime(Date.now() + 1)
+    vi.advanceTimersByTime(1)
     expect(check()).toBe('redis')
     await leases.close()
   })

@@ -68,25 +68,18 @@ export class Envelopes {
     const afterSeq = raw.indexOf('|', afterEpoch + 1)
     const about = aboutOf(key, raw, afterSeq + 1, end)
     if (about?.[0] !== key) return undefined
-    const [, tags = NO_TAGS, grace, took] = about
-    const envelope = (value: unknown): Envelope => ({
-      expires: Number(raw.slice(1, 14)),
-      seq: Number(raw.slice(afterEpoch + 1, afterSeq)),
-      tags,
-      grace: grace ?? undefined,
-      took: took ?? undefined,
-      value,
-    })
+    const expires = Number(raw.slice(1, 14))
+    const seq = Number(raw.slice(afterEpoch + 1, afterSeq))
     const unreadable = () => {
       this.#unreadable(key)
-      return envelope(UNREADABLE)
+      return envelopeOf(about, expires, seq, UNREADABLE)
     }
     try {
-      const packed = this.#packedOf(raw.slice(24, end), raw.slice(end + 1))
-      if (typeof packed === 'string') return envelope(decode(packed))
+      const packed = this.#packedOf(raw, end)
       if (packed === undefined) return unreadable()
+      if (typeof packed === 'string') return envelopeOf(about, expires, seq, decode(packed))
       return unpack(packed, this.#settings.maxEntryBytes)
-        .then((encoded) => envelope(decode(encoded)))
+        .then((encoded) => envelopeOf(about, expires, seq, decode(encoded)))
         .catch(unreadable)
     } catch {
       return unreadable()
@@ -102,13 +95,15 @@ export class Envelopes {
     return this.#vault ? String(this.#vault.open(`!${key}`, message) ?? '') : message
   }
 
-  #packedOf(head: string, text: string): Packed | undefined {
+  /** What comes after the line at whose end `end` is. */
+  #packedOf(raw: string, end: number): Packed | undefined {
+    const text = raw.slice(end + 1)
     if (!this.#vault) {
       if (isEncrypted(text)) return undefined
       return text.startsWith(COMPRESSED) ? Buffer.from(text.slice(1), 'base64') : text
     }
     // What is not encrypted is nobody's value here: else whoever can write to Redis could do without a key.
-    const bytes = this.#vault.open(head, text)
+    const bytes = this.#vault.open(raw.slice(24, end), text)
     if (!bytes) return undefined
     return bytes[0] === COMPRESSED_BYTES[0] ? bytes.subarray(1) : bytes.toString()
   }
@@ -137,3 +132,12 @@ function aboutOf(key: string, raw: string, from: number, end: number): About | u
 }
 
 const NO_TAGS: readonly string[] = []
+
+function envelopeOf(
+  [, tags = NO_TAGS, grace, took]: About,
+  expires: number,
+  seq: number,
+  value: unknown,
+): Envelope {
+  return { expires, seq, tags, grace: grace ?? undefined, took: took ?? undefined, value }
+}

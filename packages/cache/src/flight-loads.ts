@@ -1,4 +1,3 @@
-import { delay } from '@cays/core/abort'
 import { type Envelope, UNREADABLE } from './envelope.ts'
 import { CacheLoadError } from './errors.ts'
 import type { Fleet } from './fleet.ts'
@@ -109,7 +108,8 @@ export class FlightLoads {
         return { value: this.#stale(envelope.value) }
       }
       if (performance.now() >= giveUp) throw timedOut()
-      await delay(Math.min(40, Math.max(5, waited / 8)), { signal: closing })
+      // The holder tells when it has ended; asking again is for when nobody hears of it.
+      await fleet.feed.ends.wait(key, Math.min(40, Math.max(5, waited / 8)), closing)
     }
   }
 

@@ -2,6 +2,7 @@ import type { RedisScript } from '@cays/core/redis-script'
 import type { MemoryRedis, Reply } from './memory-redis.ts'
 import {
   FILL,
+  LOAD_ENDED,
   MARKERS,
   NODE,
   READ,
@@ -89,9 +90,12 @@ const read: Run = (redis, [key = '', lease = ''], [epoch, token = '', time, atLe
   if (held?.slice(0, 10) === redis.run) {
     if (fresh) return ['fresh', now, value]
     if (held[10] === '!') return ['failed', now, value, held.slice(11), redis.left(lease)]
-    if (held.slice(10) !== token) return ['held', now, value]
+    if (held.slice(11) !== token) {
+      if (!redis.full) redis.set(lease, `${redis.run}+${held.slice(11)}`)
+      return ['held', now, value]
+    }
   }
-  redis.set(lease, redis.run + token, Number(time))
+  redis.set(lease, `${redis.run}-${token}`, Number(time))
   return ['leased', now, value]
 }
 
@@ -101,25 +105,39 @@ const readOne: Run = (redis, [key], [epoch]) => {
   return [Date.now(), counts ? value : '']
 }
 
-const fill: Run = (redis, [key = '', lease = ''], [token, ttl, whole, body]) => {
-  if (redis.text(lease) !== `${redis.run}${token}`) return 0
+/** The lease's mark, if it is still its holder's. */
+function markOf(redis: MemoryRedis, lease: string, token: string | undefined): string | undefined {
+  const held = redis.text(lease)
+  const own = held?.slice(0, 10) === redis.run && held.slice(11) === token && held[10] !== '!'
+  return own ? held[10] : undefined
+}
+
+function tell(redis: MemoryRedis, mark: string, channel = '', key = ''): void {
+  if (mark === '+') redis.publish(channel, LOAD_ENDED + key)
+}
+
+const fill: Run = (redis, [key = '', lease = ''], [token, ttl, whole, body, channel, name]) => {
+  const mark = markOf(redis, lease, token)
+  if (!mark) return 0
   redis.set(key, stamped(redis, ttl, body), Number(whole))
   redis.delete(lease)
+  tell(redis, mark, channel, name)
   return 1
 }
 
 const renew: Run = (redis, [lease = ''], [token, time]) => {
-  const held = redis.text(lease)
-  if (held !== `${redis.run}${token}`) return 0
+  if (!markOf(redis, lease, token)) return 0
   redis.mayWrite()
-  redis.set(lease, held, Number(time))
+  redis.set(lease, redis.text(lease), Number(time))
   return 1
 }
 
-const release: Run = (redis, [lease = ''], [token, backoff, message]) => {
-  if (redis.text(lease) !== `${redis.run}${token}`) return 0
+const release: Run = (redis, [lease = ''], [token, backoff, message, channel, name]) => {
+  const mark = markOf(redis, lease, token)
+  if (!mark) return 0
   if (Number(backoff) > 0) redis.set(lease, `${redis.run}!${message}`, Number(backoff))
   else redis.delete(lease)
+  tell(redis, mark, channel, name)
   return 1
 }
 
@@ -148,11 +166,10 @@ const write: Run = (redis, keys, args) => {
 const sync: Run = (redis, keys, [knownEpoch, knownSeq, salt, most]) => {
   const { epoch, seq } = current(redis, keys, salt)
   const missing = seq - Number(knownSeq)
-  if (epoch !== knownEpoch) return [epoch, seq, 0]
-  if (missing < 0 || missing > Number(most)) return [epoch, seq, 0]
+  if (epoch !== knownEpoch || missing < 0 || missing > Number(most)) return [epoch, seq, 0, 1]
   const logged = (redis.get(keys[1]) ?? []) as readonly Logged[]
   const messages = logged.filter(([at]) => at > Number(knownSeq)).map(([, message]) => message)
-  return messages.length === missing ? [epoch, seq, 1, ...messages] : [epoch, seq, 0]
+  return messages.length === missing ? [epoch, seq, 1, 1, ...messages] : [epoch, seq, 0, 1]
 }
 
 const markers: Run = (redis, keys, [salt, ttl]) => {

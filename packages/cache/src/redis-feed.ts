@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
+import { LoadEnds } from './load-ends.ts'
 import type { Settings } from './options.ts'
-import { MARKERS, SYNC, UNKNOWN_RUN, WRITE } from './redis-scripts.ts'
+import { LOAD_ENDED, MARKERS, SYNC, WRITE } from './redis-scripts.ts'
 import { RedisSubscription } from './redis-subscription.ts'
 import type { RedisTier } from './redis-tier.ts'
 import type { Timeline } from './timeline.ts'
@@ -46,6 +47,8 @@ const MARKER_TTL = 30 * 86_400_000
  * arrive in a millisecond instead: when it loses messages, breaks or hangs, the bound holds all the same.
  */
 export class RedisFeed {
+  /** Loads in other processes that somebody here waits for. */
+  readonly ends = new LoadEnds()
   readonly origin: string = randomBytes(9).toString('base64url')
   readonly #tier: RedisTier
   readonly #timeline: Timeline
@@ -77,13 +80,13 @@ export class RedisFeed {
     this.#warnings = warnings
     this.#subscription = new RedisSubscription({
       client: tier.client,
-      channel: tier.namespaceKeys.channel,
-      tracked: settings.sync.tracking ? tier.keyPrefix : undefined,
+      channel: tier.keys.channel,
+      tracked: settings.sync.tracking ? tier.keys.prefix : undefined,
       timeout: settings.l2.timeout,
       warnings,
       hearing: {
         message: (text) => this.#receive(text),
-        written: (keys) => forget(keys.flatMap((key) => tier.storedKey(key) ?? [])),
+        written: (keys) => forget(keys.flatMap((key) => tier.keys.keyOf(key) ?? [])),
         missed: () => timeline.flush(),
       },
     })
@@ -119,13 +122,13 @@ export class RedisFeed {
     const { ttl = 0, whole = 0, body = '' } = write.put ?? {}
     const touch = [write.kind === 'set' && !write.put ? 'drop' : TOUCH[write.kind], ttl, whole, body]
     if (client.isCluster) await Promise.all(touched.map((key) => this.#tier.writeKey(key, touch)))
-    const { meta, feed, channel } = this.#tier.namespaceKeys
-    const together = client.isCluster ? [] : touched.flatMap((key) => this.#tier.keysOf(key))
+    const { meta, feed, channel } = this.#tier.keys
+    const together = client.isCluster ? [] : touched.flatMap((key) => this.#tier.keys.pair(key))
     const message = JSON.stringify([this.origin, KINDS.indexOf(write.kind), write.names])
     const begin = write.kind === 'clear' ? 1 : 0
     const reply = await this.#tier.run(
       WRITE,
-      [meta, feed, ...tags.map((tag) => this.#tier.tagKey(tag)), ...together],
+      [meta, feed, ...tags.map((tag) => this.#tier.keys.tag(tag)), ...together],
       [...touch, channel, message, salt(), this.#settings.log, tags.length, MARKER_TTL, begin],
     )
     const [epoch, seq] = reply as [string, number]
@@ -151,8 +154,8 @@ export class RedisFeed {
 
   /** The last invalidation of any of these tags, asked of Redis; creates markers that are missing. */
   async lastOf(tags: readonly string[]): Promise<number> {
-    const { meta, feed } = this.#tier.namespaceKeys
-    const keys = [meta, feed, ...tags.map((tag) => this.#tier.tagKey(tag))]
+    const { meta, feed } = this.#tier.keys
+    const keys = [meta, feed, ...tags.map((tag) => this.#tier.keys.tag(tag))]
     const [epoch, ...markers] = (await this.#tier.run(MARKERS, keys, [salt(), MARKER_TTL])) as [
       string,
       ...number[],
@@ -210,7 +213,7 @@ export class RedisFeed {
   async #sync(): Promise<boolean> {
     if (this.#closed) return false
     const timeline = this.#timeline
-    const { meta, feed } = this.#tier.namespaceKeys
+    const { meta, feed } = this.#tier.keys
     const known = timeline.applied
     const knownEpoch = timeline.epoch
     const sent = performance.now()
@@ -221,7 +224,7 @@ export class RedisFeed {
     } catch {
       return false
     }
-    const [epoch, seq, complete, ...messages] = reply as [string, number, number, ...string[]]
+    const [epoch, seq, complete, said, ...messages] = reply as [string, number, number, number, ...string[]]
     const heardAll = await whole
     if (timeline.epoch === knownEpoch) {
       if (complete !== 1) timeline.restart(epoch, seq)
@@ -229,7 +232,7 @@ export class RedisFeed {
       if (!heardAll) timeline.flush()
       timeline.confirmedUntil = sent + this.#settings.maxStaleness
     }
-    if (epoch.endsWith(UNKNOWN_RUN)) {
+    if (said !== 1) {
       this.#warnings.warn(
         'CACHE_WARN_INFO',
         'redis forbids its user INFO; after a restart or a failover that lost writes, old values count again',
@@ -264,6 +267,10 @@ export class RedisFeed {
   }
 
   #receive(text: string): void {
+    if (text.startsWith(LOAD_ENDED)) {
+      this.ends.tell(text.slice(LOAD_ENDED.length))
+      return
+    }
     const afterEpoch = text.indexOf('|')
     const afterSeq = text.indexOf('|', afterEpoch + 1)
     const seq = Number(text.slice(afterEpoch + 1, afterSeq))

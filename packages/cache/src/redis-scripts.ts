@@ -2,19 +2,24 @@ import { type RedisScript, redisScript } from '@cays/core/redis-script'
 
 // Layout, in one Redis or Cluster:
 //   <prefix>:{<namespace>:<key>}     value: '1', soft expiry (13 digits, ms), run id (10), '<epoch>|<seq>|…'
-//   <prefix>:{<namespace>:<key>}:l   lease: run id (10), then the holder's token, or '!' and a failure
+//   <prefix>:{<namespace>:<key>}:l   lease: run id (10), '-' and the holder's token, '+' in place of '-' when somebody
+//                                    waits for its end; or '!' and a failure
 //   <prefix>:{<namespace>}           hash: e = epoch, r = run id, s = sequence of the last invalidation
 //   <prefix>:{<namespace>}:f         stream: the last invalidations, id = sequence
 //   <prefix>:{<namespace>}:t:<tag>   '<epoch>|<sequence of the tag's last invalidation>'
 //
 // The run id of the server is part of every value and lease: after a restart or a failover, which may have
 // lost acknowledged deletes, nothing that was written before counts. A server that forbids INFO to this user
-// answers '-', and that protection is off.
+// answers '-', and that protection is off. To ask costs as much as all the rest of a script: once is enough.
 const RUN = `
+local UNKNOWN = '----------'
+local asked
 local function runId()
+  if asked then return asked end
   local info = redis.pcall('INFO', 'server')
   local id = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or nil
-  return string.sub((id or '----------') .. '----------', 1, 10)
+  asked = string.sub((id or UNKNOWN) .. UNKNOWN, 1, 10)
+  return asked
 end
 local function clock()
   local t = redis.call('TIME')
@@ -47,12 +52,16 @@ if ARGV[2] == '' then return {'missing', now, value} end
 local lease = redis.call('GET', KEYS[2])
 if lease and string.sub(lease, 1, 10) == run then
   if fresh then return {'fresh', now, value} end
-  if string.sub(lease, 11, 11) == '!' then
+  local mark = string.sub(lease, 11, 11)
+  if mark == '!' then
     return {'failed', now, value, string.sub(lease, 12), redis.call('PTTL', KEYS[2])}
   end
-  if string.sub(lease, 11) ~= ARGV[2] then return {'held', now, value} end
+  if string.sub(lease, 12) ~= ARGV[2] then
+    if mark == '-' then redis.pcall('SETRANGE', KEYS[2], 10, '+') end
+    return {'held', now, value}
+  end
 end
-redis.call('SET', KEYS[2], run .. ARGV[2], 'PX', ARGV[3])
+redis.call('SET', KEYS[2], run .. '-' .. ARGV[2], 'PX', ARGV[3])
 return {'leased', now, value}
 `)
 
@@ -70,33 +79,53 @@ export const NODE: RedisScript = redisScript(`${RUN}
 return {clock(), runId()}
 `)
 
+/** What messages begin with that tell of the end of a load; a key follows. Those of changes begin with an epoch. */
+export const LOAD_ENDED = '!'
+
+// A lease that is still its holder's: its mark, else nil. And the news for those who wait for its end.
+const LEASE = `
+local function markOf(key, token)
+  local lease = redis.call('GET', key)
+  if not lease or string.sub(lease, 1, 10) ~= runId() or string.sub(lease, 12) ~= token then return nil end
+  local mark = string.sub(lease, 11, 11)
+  if mark == '!' then return nil end
+  return mark
+end
+local function tell(mark, channel, key)
+  if mark == '+' then redis.pcall('PUBLISH', channel, '${LOAD_ENDED}' .. key) end
+end
+`
+
 /**
  * Stores a loaded value if the lease is still this holder's. KEYS value, lease. ARGV token, soft ttl ms, whole
- * ttl ms, body. Returns 1, or 0 when the lease was voided, expired or belongs to another.
+ * ttl ms, body, channel, key. Returns 1, or 0 when the lease was voided, expired or belongs to another.
  */
-export const FILL: RedisScript = redisScript(`${RUN}
-local run = runId()
-if redis.call('GET', KEYS[2]) ~= run .. ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], '1' .. string.format('%013.0f', clock() + ARGV[2]) .. run .. ARGV[4], 'PX', ARGV[3])
+export const FILL: RedisScript = redisScript(`${RUN}${LEASE}
+local mark = markOf(KEYS[2], ARGV[1])
+if not mark then return 0 end
+local header = '1' .. string.format('%013.0f', clock() + ARGV[2]) .. runId()
+redis.call('SET', KEYS[1], header .. ARGV[4], 'PX', ARGV[3])
 redis.call('DEL', KEYS[2])
+tell(mark, ARGV[5], ARGV[6])
 return 1
 `)
 
 /** KEYS lease. ARGV token, lease ms. Returns 1 while the lease is still this holder's. */
-export const RENEW: RedisScript = redisScript(`${RUN}
-if redis.call('GET', KEYS[1]) ~= runId() .. ARGV[1] then return 0 end
+export const RENEW: RedisScript = redisScript(`${RUN}${LEASE}
+if not markOf(KEYS[1], ARGV[1]) then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])
 `)
 
-/** Gives a lease back. KEYS lease. ARGV token, back-off ms (0: none), failure message. */
-export const RELEASE: RedisScript = redisScript(`${RUN}
-local run = runId()
-if redis.call('GET', KEYS[1]) ~= run .. ARGV[1] then return 0 end
+/** Gives a lease back. KEYS lease. ARGV token, back-off ms (0: none), failure message, channel, key. */
+export const RELEASE: RedisScript = redisScript(`${RUN}${LEASE}
+local mark = markOf(KEYS[1], ARGV[1])
+if not mark then return 0 end
 if tonumber(ARGV[2]) > 0 then
-  redis.call('SET', KEYS[1], run .. '!' .. ARGV[3], 'PX', ARGV[2])
+  redis.call('SET', KEYS[1], runId() .. '!' .. ARGV[3], 'PX', ARGV[2])
 else
   redis.call('DEL', KEYS[1])
 end
+tell(mark, ARGV[4], ARGV[5])
 return 1
 `)
 
@@ -128,16 +157,13 @@ touch(1)
 return 1
 `)
 
-/** The end of an epoch that began while the server did not say which run it is. */
-export const UNKNOWN_RUN = '!'
-
 // The namespace's epoch. It changes when the hash is gone (evicted, flushed, restarted empty) or the server is
-// another run: whoever notices first starts a new epoch, and everything of the old one is void. PERSIST: as in WRITE.
+// another run: whoever notices first starts a new epoch, and everything of the old one is void. Who is not told which
+// run it is cannot notice. PERSIST: as in WRITE.
 const EPOCH = `
 local function begin(run, salt)
   local t = redis.call('TIME')
   local epoch = t[1] .. '.' .. t[2] .. '.' .. salt
-  if run == '----------' then epoch = epoch .. '${UNKNOWN_RUN}' end
   redis.call('PERSIST', KEYS[1])
   redis.call('HSET', KEYS[1], 'e', epoch, 'r', run, 's', 0)
   redis.call('DEL', KEYS[2])
@@ -146,7 +172,7 @@ end
 local function current(salt)
   local run = runId()
   local h = redis.call('HMGET', KEYS[1], 'e', 'r', 's')
-  if not h[1] or h[2] ~= run then return begin(run, salt), 0 end
+  if not h[1] or (h[2] ~= run and run ~= UNKNOWN) then return begin(run, salt), 0 end
   return h[1], tonumber(h[3])
 end
 `
@@ -173,19 +199,19 @@ return {epoch, seq}
 `)
 
 /**
- * Where the feed stands. KEYS namespace, feed. ARGV epoch and seq as known, salt, most messages to return.
- * Returns [epoch, seq, 1 and the messages after the known seq without a gap], or 0 when they are not all there.
+ * Where the feed stands. KEYS namespace, feed. ARGV epoch and seq as known, salt, most messages to return. Returns
+ * [epoch, seq, 1 when all messages after the known seq follow, 1 when the server says which run it is, messages …].
  */
 export const SYNC: RedisScript = redisScript(`${RUN}${EPOCH}
 local epoch, seq = current(ARGV[3])
-local known = tonumber(ARGV[2])
-if epoch ~= ARGV[1] then return {epoch, seq, 0} end
-if seq == known then return {epoch, seq, 1} end
-if seq < known or seq - known > tonumber(ARGV[4]) then return {epoch, seq, 0} end
-local entries = redis.call('XRANGE', KEYS[2], (known + 1) .. '-0', '+')
-if #entries ~= seq - known then return {epoch, seq, 0} end
-local out = {epoch, seq, 1}
-for i, entry in ipairs(entries) do out[i + 3] = entry[2][2] end
+local said = runId() == UNKNOWN and 0 or 1
+local missing = seq - tonumber(ARGV[2])
+if epoch ~= ARGV[1] or missing < 0 or missing > tonumber(ARGV[4]) then return {epoch, seq, 0, said} end
+if missing == 0 then return {epoch, seq, 1, said} end
+local entries = redis.call('XRANGE', KEYS[2], (tonumber(ARGV[2]) + 1) .. '-0', '+')
+if #entries ~= missing then return {epoch, seq, 0, said} end
+local out = {epoch, seq, 1, said}
+for i, entry in ipairs(entries) do out[i + 4] = entry[2][2] end
 return out
 `)
 

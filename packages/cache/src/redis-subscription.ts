@@ -17,9 +17,16 @@ const WRITTEN = '__redis__:invalidate'
 
 /**
  * ioredis leaves the promises of its own resubscription to nobody: a connection closed meanwhile ended the process.
- * What it sends again on a new connection names the old one, and its RESP3 drops what Redis pushes about keys.
+ * What it sends, or sends again, on a new connection was meant for the one before; and its RESP3 drops what Redis
+ * pushes about keys.
  */
-const OWN = { autoResubscribe: false, autoResendUnfulfilledCommands: false, lazyConnect: false, protocol: 2 }
+const OWN = {
+  autoResubscribe: false,
+  autoResendUnfulfilledCommands: false,
+  enableOfflineQueue: false,
+  lazyConnect: false,
+  protocol: 2,
+}
 
 /**
  * The cache's own connection to Redis, on which it hears of changes in a millisecond. It promises nothing but this:
@@ -33,6 +40,8 @@ export class RedisSubscription {
   readonly #hearing: Hearing
   readonly #warnings: Warnings
   #connection: RedisSubscriber | undefined
+  /** How often it broke: what was begun before then means nothing after it. */
+  #breaks = 0
   #subscribed = false
   #tracking = false
   #closed = false
@@ -81,6 +90,7 @@ export class RedisSubscription {
       else this.#hearing.missed()
     })
     connection.on('close', () => {
+      this.#breaks++
       this.#subscribed = false
       this.#tracking = false
     })
@@ -115,11 +125,16 @@ export class RedisSubscription {
   }
 
   async #subscribe(connection: RedisSubscriber): Promise<void> {
-    const tracking = this.#tracked !== undefined && (await this.#track(connection, this.#tracked))
+    const breaks = this.#breaks
+    const same = () => this.#breaks === breaks
+    const tracking = this.#tracked !== undefined && (await this.#track(connection, this.#tracked, same))
+    if (!same()) return
     try {
       await connection.subscribe(this.#channel)
+      if (!same()) return
       this.#subscribed = true
     } catch (error) {
+      if (!same()) return
       if (!isForbidden(error)) {
         connection.disconnect()
         return
@@ -134,14 +149,17 @@ export class RedisSubscription {
     this.#hearing.missed()
   }
 
-  async #track(connection: RedisSubscriber, prefix: string): Promise<boolean> {
+  /** The id is that of one connection: another one, perhaps to another server, has another. */
+  async #track(connection: RedisSubscriber, prefix: string, same: () => boolean): Promise<boolean> {
     try {
       const id = String(await connection.call('CLIENT', 'ID'))
+      if (!same()) return false
       await connection.call('CLIENT', 'TRACKING', 'ON', 'REDIRECT', id, 'BCAST', 'PREFIX', prefix)
+      if (!same()) return false
       await connection.subscribe(WRITTEN)
-      return true
+      return same()
     } catch (error) {
-      if (isAnswer(error)) {
+      if (same() && isAnswer(error)) {
         this.#warnings.warn(
           'CACHE_WARN_TRACKING',
           'redis refuses CLIENT TRACKING; memory is emptied three times per maxStaleness instead',

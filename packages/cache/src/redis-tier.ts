@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { messageOf } from '@cays/core/error'
 import { Events } from '@cays/core/events'
-import { hashTag, type RedisScript } from '@cays/core/redis-script'
+import type { RedisScript } from '@cays/core/redis-script'
 import { answerWithin } from './answer-within.ts'
 import { CacheError } from './errors.ts'
 import type { Settings } from './options.ts'
 import type { RedisClient } from './redis-client.ts'
+import { RedisKeys } from './redis-keys.ts'
 import { groupByNode, readOfNode } from './redis-node-reads.ts'
 import { FILL, READ, READ_ONE, RELEASE, RENEW, WRITE_KEY } from './redis-scripts.ts'
 
@@ -33,10 +34,8 @@ type State = 'up' | 'down' | 'trying'
 export class RedisTier {
   readonly client: RedisClient
   readonly events = new Events<{ failing: CacheError; down: CacheError; up: undefined }>()
+  readonly keys: RedisKeys
   readonly #settings: Settings['l2']
-  readonly #namespace: string
-  /** What the Redis keys of all values and leases begin with. */
-  readonly #values: string
   #state: State = 'up'
   #failures = 0
   #lastError: CacheError | undefined
@@ -45,8 +44,7 @@ export class RedisTier {
   constructor(client: RedisClient, settings: Settings) {
     this.client = client
     this.#settings = settings.l2
-    this.#namespace = settings.namespace
-    this.#values = `${settings.l2.prefix}:${hashTag(`${settings.namespace}:`).slice(0, -1)}`
+    this.keys = new RedisKeys(settings)
   }
 
   get state(): State {
@@ -62,43 +60,8 @@ export class RedisTier {
     return this.#lastError
   }
 
-  /** The namespace's own keys; all in one slot. */
-  get namespaceKeys(): { readonly meta: string; readonly feed: string; readonly channel: string } {
-    const meta = `${this.#settings.prefix}:${hashTag(this.#namespace)}`
-    return { meta, feed: `${meta}:f`, channel: `${meta}:c` }
-  }
-
-  /** What the Redis keys of all values and leases begin with. */
-  get keyPrefix(): string {
-    return this.#values
-  }
-
-  /** The cache's own key whose value has this Redis key, if one has. */
-  storedKey(redisKey: string): string | undefined {
-    const { keyPrefix } = this
-    if (!redisKey.startsWith(keyPrefix) || !redisKey.endsWith('}')) return undefined
-    const escaped = redisKey.slice(keyPrefix.length, -1)
-    return escaped.replace(/%(25|7b|7d)/g, (_, code: string) =>
-      String.fromCharCode(Number.parseInt(code, 16)),
-    )
-  }
-
-  tagKey(tag: string): string {
-    return `${this.#settings.prefix}:${hashTag(this.#namespace)}:t:${tag}`
-  }
-
-  /** Value and lease key. */
-  keysOf(key: string): readonly [string, string] {
-    const value = this.#valueKey(key)
-    return [value, `${value}:l`]
-  }
-
-  #valueKey(key: string): string {
-    return this.#values + hashTag(key).slice(1)
-  }
-
   async read(key: string, epoch: string, token: string, atLeast: number, early: number): Promise<Reading> {
-    const keys = this.keysOf(key)
+    const keys = this.keys.pair(key)
     const sent = this.#whenReady(() =>
       READ.run(this.client, keys, [epoch, token, this.#settings.lease, atLeast, early]),
     )
@@ -124,7 +87,7 @@ export class RedisTier {
    */
   async readMany(keys: readonly string[], epoch: string): Promise<readonly RawValue[]> {
     const { client } = this
-    const valueKeys = keys.map((key) => this.#valueKey(key))
+    const valueKeys = keys.map((key) => this.keys.value(key))
     const readings: RawValue[] = valueKeys.map(() => NOTHING)
     /** Resolves to the positions of keys that have to be asked for elsewhere. */
     const read = async (positions: readonly number[]): Promise<readonly number[]> => {
@@ -151,20 +114,22 @@ export class RedisTier {
 
   /** False when the lease was voided meanwhile: the value may be stale and must not be kept. */
   async fill(key: string, token: string, ttl: number, whole: number, body: string): Promise<boolean> {
-    return (await this.run(FILL, this.keysOf(key), [token, ttl, whole, body])) === 1
+    const { channel } = this.keys
+    return (await this.run(FILL, this.keys.pair(key), [token, ttl, whole, body, channel, key])) === 1
   }
 
   async renew(key: string, token: string): Promise<boolean> {
-    return (await this.run(RENEW, [this.keysOf(key)[1]], [token, this.#settings.lease])) === 1
+    return (await this.run(RENEW, [this.keys.pair(key)[1]], [token, this.#settings.lease])) === 1
   }
 
   async release(key: string, token: string, backoff: number, message: string): Promise<void> {
-    await this.run(RELEASE, [this.keysOf(key)[1]], [token, backoff, message])
+    const { channel } = this.keys
+    await this.run(RELEASE, [this.keys.pair(key)[1]], [token, backoff, message, channel, key])
   }
 
   /** One key's part of a write, where the key does not share the namespace's slot. */
   async writeKey(key: string, args: readonly (string | number)[]): Promise<void> {
-    await this.run(WRITE_KEY, this.keysOf(key), args)
+    await this.run(WRITE_KEY, this.keys.pair(key), args)
   }
 
   newToken(): string {

@@ -252,11 +252,18 @@ describe('the second tier', () => {
     await expect(caches.a.set('k', () => {})).rejects.toMatchObject({ code: 'CACHE_ERR_VALUE' })
   })
 
-  it('tells keys apart that Redis cannot', async () => {
+  it('tells keys apart that UTF-8 cannot', async () => {
     await using caches = two()
     await caches.a.set('a\ud800', 1)
     expect(await caches.b.get('a\ud801')).toBeUndefined()
     expect(await caches.b.getOrSet('a\ud801', () => 2)).toBe(2)
+    await using later = two({ name: caches.a.name })
+    expect(await later.a.getMany(['a\ud800', 'a\ud801', 'a\ufffd'])).toEqual(
+      new Map([
+        ['a\ud800', 1],
+        ['a\ud801', 2],
+      ]),
+    )
   })
 
   it('shares nothing between versions and names', async () => {
@@ -353,6 +360,36 @@ describe('the second tier', () => {
     expect(await cache.getMany(['k', 's'])).toEqual(new Map())
     expect(await cache.clear()).toBe('fleet')
     expect(cache.health().redis?.lastError).toBeUndefined()
+  })
+
+  it('keeps its epoch though one process may ask for INFO and another one may not', async () => {
+    await using limited = await connectAs(
+      'uninformed',
+      ['&cays:cache:*'],
+      [...NEEDED, 'publish', 'subscribe'],
+    )
+    const sync = { maxStaleness: 100 } as const
+    await using cache = createCache({ name: 'mixed', redis: limited.redis, sync, l2: patient })
+    await using other = createCache({ name: 'mixed', redis, sync, l2: patient })
+    const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+    let version = 1
+    const load = async () => version
+    const epoch = () => redis.hget('cays:cache:{mixed@1}', 'e')
+    // Which of the two comes first does not matter: once the informed one has come, there is an epoch to keep.
+    for (const one of [cache, other]) await one.getOrSet('k', load)
+    const before = await epoch()
+    for (let round = 0; round < 3; round++) {
+      await pastTheBound(100)
+      version++
+      expect(await (round % 2 === 0 ? cache : other).invalidate('k')).toBe('fleet')
+      await pastTheBound(100)
+      for (const one of [cache, other]) expect(await one.getOrSet('k', load)).toBe(version)
+    }
+    expect(await epoch()).toBe(before)
+    expect(warn.mock.calls.map(([, options]) => (options as { code?: string }).code)).toEqual([
+      'CACHE_WARN_INFO',
+    ])
+    warn.mockRestore()
   })
 
   it('goes on without what it can do without, and says so once', async () => {

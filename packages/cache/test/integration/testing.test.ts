@@ -166,9 +166,9 @@ class Side {
       read: () => run(READ, pair, [epoch, token, HOUR, told.seq === 0 ? 0 : seq, told.early]),
       readOne: () => run(READ_ONE, [key], [epoch]),
       node: () => run(NODE, [], []),
-      fill: () => run(FILL, pair, [token, HOUR, HOUR * 2, body]),
+      fill: () => run(FILL, pair, [token, HOUR, HOUR * 2, body, 'channel', key]),
       renew: () => run(RENEW, pair.slice(1), [token, HOUR]),
-      release: () => run(RELEASE, pair.slice(1), [token, told.backoff, 'it failed']),
+      release: () => run(RELEASE, pair.slice(1), [token, told.backoff, 'it failed', 'channel', key]),
       writeKey: () => run(WRITE_KEY, pair, [touch === 'none' ? 'drop' : touch, ...touched.slice(1)]),
       write: () =>
         run(

@@ -57,6 +57,40 @@ describe('a Redis for tests', () => {
     })
   })
 
+  for (const lost of [false, true]) {
+    it(`tells who waits for a load that it has ended${lost ? ', or is asked again when that is lost' : ', at once'}`, async () => {
+      const redis = faultyRedis()
+      await using here = createCache({ ...options, redis: redis.client() })
+      await using there = createCache({ ...options, redis: redis.client() })
+      await Promise.all([here.get('warm'), there.get('warm')])
+      for (const outcome of ['value', 'failure'] as const) {
+        let end = () => {}
+        const loading = here.getOrSet(outcome, () => {
+          return new Promise((resolve, reject) => {
+            end = outcome === 'value' ? () => resolve(1) : () => reject(new Error('down'))
+          })
+        })
+        loading.catch(() => {})
+        await vi.advanceTimersByTimeAsync(0)
+        let settled = ''
+        const waiting = there.getOrSet(outcome, () => 2)
+        waiting.then(
+          () => (settled = 'value'),
+          () => (settled = 'failure'),
+        )
+        await vi.advanceTimersByTimeAsync(1_000)
+        expect(settled).toBe('')
+        if (lost) redis.loseMessages(1)
+        end()
+        // No time passes: only a message can bring it.
+        for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve))
+        expect(settled).toBe(lost ? '' : outcome)
+        await vi.advanceTimersByTimeAsync(40)
+        expect(settled).toBe(outcome)
+      }
+    })
+  }
+
   it('takes the time it is told to take, and keeps the order', async () => {
     const redis = faultyRedis()
     const client = redis.client()

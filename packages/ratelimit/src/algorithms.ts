@@ -210,7 +210,11 @@ function stepDefinition(algorithm: Algorithm, kernel: Kernel, window: number) {
   return {
     algorithm,
     kernel,
-    storage: { 'fixed-window': 'w', 'sliding-window': 'c', 'sliding-log': 'l' }[algorithm as string] ?? 'i',
+    // What sliding windows keep means nothing to a window of another length.
+    storage:
+      { 'fixed-window': 'w', 'sliding-window': `c${window}`, 'sliding-log': `l${window}` }[
+        algorithm as string
+      ] ?? 'i',
     window,
     share: (parameters: Parameters, nodes: number): Parameters => ({
       ...parameters,

@@ -152,6 +152,9 @@ export class Decider {
       this.#memory.run(shape, form)
       return
     }
+    // What is not sent can be tried again without being done twice.
+    const unavailable = this.#redis?.unavailable(form)
+    if (unavailable) throw unavailable
     this.#denials.forget(form)
     await this.#redis?.run(shape, form)
     this.#denials.forget(form)

@@ -14,7 +14,10 @@ import type { Cost, Shapes } from './shapes.ts'
 export interface Reservation<Name extends string = string> extends AsyncDisposable {
   readonly allowed: boolean
   readonly decision: Decision<Name>
-  /** Settles at the actual cost; policies not named keep their estimate. Rejects when the store is gone: call it again. */
+  /**
+   * Settles at the actual cost; policies not named keep their estimate. Rejects when the store is gone: call it
+   * again. After `LIMIT_ERR_TIMEOUT` it may have been done all the same, and is done twice then.
+   */
   commit(actual?: Cost<Name>): Promise<void>
   /** Gives everything back. Does nothing after a commit. */
   release(): Promise<void>

@@ -2,6 +2,7 @@ import { type ClusterRedis, type SentinelRedis, startRedis } from '@cays/testkit
 import { Cluster, Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { createRateLimiter, fixedWindow, gcra, slidingLog } from '../../src/index.ts'
+import { hashOf } from '../../src/subject.ts'
 
 async function until(condition: () => Promise<boolean> | boolean): Promise<void> {
   const end = Date.now() + 45_000
@@ -104,11 +105,17 @@ describe('on a cluster', () => {
     const victim = servers.nodes[2]
     // Without this the healthy part of the cluster would refuse to serve as well.
     await servers.config({ 'cluster-require-full-coverage': 'no' })
+    // Subjects by the node that holds their partition.
+    const held: boolean[] = []
+    for (let user = 0; user < 60; user++) {
+      held.push((await servers.primaryOf(`dead:{${hashOf(`user:${user}`) % 128}}`)) === victim)
+    }
+    expect(held).toContain(true)
+    expect(held).toContain(false)
     await victim?.freeze()
-    let sources: string[] = []
     await until(async () => {
-      sources = await ask()
-      return sources.includes('local') && sources.includes('redis')
+      const sources = await ask()
+      return sources.every((source, user) => source === (held[user] ? 'local' : 'redis'))
     })
     await victim?.thaw()
     await until(async () => !(await ask()).includes('local'))

@@ -133,6 +133,10 @@ describe('when Redis', () => {
     await server.thaw()
     await recovered((subject) => limiter.check(subject))
     expect(limiter.health().status).toBe('ok')
+    // What was sent and not waited for is charged once at most: four checks were made.
+    const { policies: standing } = await limiter.peek('user')
+    expect(standing.api?.remaining).toBeGreaterThanOrEqual(6)
+    expect(standing.api?.remaining).toBeLessThan(10)
   })
 
   it.each([
@@ -199,6 +203,43 @@ describe('when Redis', () => {
       await server.config({ maxmemory: 0 })
     }
     await recovered((subject) => limiter.check(subject))
+  })
+
+  it('is a replica that takes no writes: decisions are made without it until it is a primary', async () => {
+    const redis = connect(server.url)
+    const operator = connect(server.url)
+    await using limiter = createRateLimiter({ redis, ...fleet(), policies })
+    await limiter.check('user')
+    await operator.replicaof('127.0.0.1', 1)
+    try {
+      expect(await limiter.check('user')).toMatchObject({
+        allowed: true,
+        source: 'local',
+        error: { code: 'LIMIT_ERR_UNAVAILABLE' },
+      })
+      await expect(limiter.refund('user')).rejects.toBeInstanceOf(LimitUnavailableError)
+    } finally {
+      await operator.replicaof('NO', 'ONE')
+    }
+    await recovered((subject) => limiter.check(subject))
+  })
+
+  it('is gone when a reservation is to be settled: that can be tried again, and is done once', async () => {
+    const redis = connect()
+    await using limiter = createRateLimiter({ redis, ...fleet('5s'), policies })
+    const reserved = await limiter.reserve('user', { cost: 6 })
+    await limiter.check('user', { cost: 2 })
+    expect(reserved.decision.source).toBe('redis')
+    await proxy.refuse()
+    proxy.cut()
+    // Nothing is sent then. While it connects anew ioredis would keep what it is asked to send.
+    await until(() => redis.status === 'reconnecting')
+    await expect(reserved.commit(1)).rejects.toBeInstanceOf(LimitUnavailableError)
+    await proxy.heal()
+    await recovered((subject) => limiter.check(subject))
+    await reserved.commit(1)
+    await reserved.commit(1)
+    expect((await limiter.peek('user')).policies.api?.remaining).toBe(7)
   })
 
   it('denies scripts to the user: the error says so and decisions go on', async () => {

@@ -313,6 +313,46 @@ describe('a limiter with Redis', () => {
     expect(await left()).toBe(5)
   })
 
+  it('counts on when a policy has another size, and apart where its numbers mean something else', async () => {
+    const place = fresh()
+    const sizes = [
+      { limit: 10, per: '1h' },
+      { limit: 20, per: '2h' },
+    ] as const
+    const limiters = sizes.map((size) =>
+      createRateLimiter({
+        ...place,
+        policies: {
+          gcra: gcra(size),
+          fixed: fixedWindow(size),
+          sliding: slidingWindow({ ...size, per: size.per === '1h' ? '365d' : '730d' }),
+          log: slidingLog(size),
+          algorithm: size.limit === 10 ? gcra(size) : fixedWindow(size),
+        },
+      }),
+    ) as [RateLimiter<string>, RateLimiter<string>]
+    const [old, next] = limiters
+    for (let call = 0; call < 5; call++) for (const limiter of limiters) await limiter.check('user')
+    const left = async (limiter: RateLimiter<string>) =>
+      Object.entries((await limiter.peek('user')).policies).map(([name, policy]) => [name, policy?.remaining])
+    // During a deployment both ask.
+    expect(await left(old)).toEqual([
+      ['gcra', 0],
+      ['fixed', 0],
+      ['sliding', 5],
+      ['log', 5],
+      ['algorithm', 5],
+    ])
+    expect(await left(next)).toEqual([
+      ['gcra', 10],
+      ['fixed', 10],
+      ['sliding', 15],
+      ['log', 15],
+      ['algorithm', 15],
+    ])
+    await Promise.all(limiters.map((limiter) => limiter.close()))
+  })
+
   it('survives SCRIPT FLUSH', async () => {
     await using limiter = createRateLimiter({ ...fresh(), policies: { api: gcra({ limit: 10, per: '1h' }) } })
     await limiter.check('user:1')

@@ -95,7 +95,7 @@ describe('the client', () => {
   it(`reads RateLimit fields as another parser of RFC 9651 does, broken ones too (seed ${seed})`, () => {
     let told = 0
     let refused = 0
-    for (let round = 0; round < 8_000; round++) {
+    for (let round = 0; round < 3_000; round++) {
       const field = round % 2 === 0 ? fieldOf() : breakSomewhere(fieldOf())
       const limits = readLimits(field)
       expect({ field, limits }).toEqual({ field, limits: limitsByPeer(field) })
@@ -106,8 +106,8 @@ describe('the client', () => {
       { remaining: 3, seconds: 0 },
       { remaining: 1, seconds: 9 },
     ])
-    expect(told).toBeGreaterThan(1_000)
-    expect(refused).toBeGreaterThan(1_000)
+    expect(told).toBeGreaterThan(400)
+    expect(refused).toBeGreaterThan(400)
   })
 
   it('takes no longer for a field made to be hard', () => {

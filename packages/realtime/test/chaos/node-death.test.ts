@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createPublisher } from '../../src/index.ts'
 import { type NodeProcess, startNodeProcess } from '../support/node-process.ts'
 import { expectComplete, passes, record, startCounting } from '../support/recorder.ts'
+import { p99, repeatedly, SOAK, SOAK_TIME } from '../support/soak.ts'
 
 let redis: StandaloneRedis
 let client: Redis
@@ -47,41 +48,52 @@ async function subscribed(count: number, urls: () => readonly string[] = () => n
 }
 
 describe('clients lose, double and reorder nothing', () => {
-  it('when their node is killed with SIGKILL and they go on at another', async () => {
-    const records = await subscribed(20)
-    const counting = count()
-    await passes(counting, 20)
-    const [first, second] = nodes as [NodeProcess, NodeProcess]
-    nodes = [second]
-    await first.kill()
-    await passes(counting, 80)
-    const last = await counting.stop()
-    await expectComplete(records, last)
-    nodes = [second, await startNodeProcess(redis.url)]
-  })
+  it(
+    'when their node is killed with SIGKILL and they go on at another',
+    () =>
+      repeatedly(async (random) => {
+        const records = await subscribed(20)
+        const counting = count()
+        await passes(counting, 20 * random())
+        const [first, second] = nodes as [NodeProcess, NodeProcess]
+        nodes = [second]
+        await first.kill()
+        await passes(counting, 80)
+        await expectComplete(records, await counting.stop())
+        nodes = [second, await startNodeProcess(redis.url)]
+      }),
+    60_000 + 2 * SOAK_TIME,
+  )
 
-  it('when both nodes are replaced one after the other, without a moment offline', async () => {
-    const records = await subscribed(20)
-    const interruptions: string[] = []
-    const published = new Map<number, number>()
-    const delays: number[] = []
-    for (const { room } of records) {
-      room.onStatus((status) => interruptions.push(status))
-      room.on('n', (n) => delays.push(performance.now() - (published.get(n as number) ?? 0)))
-    }
-    const counting = count((n) => published.set(n, performance.now()))
-    for (const old of nodes) {
-      const fresh = await startNodeProcess(redis.url)
-      nodes = [...nodes.filter((node) => node !== old), fresh]
-      await old.drain(500)
-    }
-    await passes(counting, 10)
-    await expectComplete(records, await counting.stop())
-    expect(interruptions.filter((status) => status !== 'closed')).toEqual([])
-    delays.sort((a, b) => a - b)
-    const p99 = Math.round(delays[Math.floor(delays.length * 0.99)] ?? 0)
-    console.log(`publish to receipt while 20 clients moved twice: p99 ${p99} ms of ${delays.length} messages`)
-  })
+  it(
+    'when both nodes are replaced one after the other, without a moment offline',
+    async () => {
+      const delays: number[] = []
+      await repeatedly(async (random) => {
+        const records = await subscribed(20)
+        const interruptions: string[] = []
+        const published = new Map<number, number>()
+        for (const { room } of records) {
+          room.onStatus((status) => interruptions.push(status))
+          room.on('n', (n) => delays.push(performance.now() - (published.get(n as number) ?? 0)))
+        }
+        const counting = count((n) => published.set(n, performance.now()))
+        for (const old of nodes) {
+          const fresh = await startNodeProcess(redis.url)
+          nodes = [...nodes.filter((node) => node !== old), fresh]
+          await old.drain(200 + 600 * random())
+        }
+        await passes(counting, 10)
+        await expectComplete(records, await counting.stop())
+        expect(interruptions.filter((status) => status !== 'closed')).toEqual([])
+      })
+      const late = p99(delays)
+      console.log(`publish to receipt while 20 clients moved: p99 ${late} ms of ${delays.length} messages`)
+      // Beside other tests on a busy machine a whole process may stand still for seconds.
+      expect(late).toBeLessThan(SOAK ? 500 : 10_000)
+    },
+    60_000 + 2 * SOAK_TIME,
+  )
 
   it('when their connections are cut and reset again and again', async () => {
     const proxy = await startFaultProxy({ port: nodes[0]?.port ?? 0 })

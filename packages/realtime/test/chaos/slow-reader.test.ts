@@ -1,9 +1,10 @@
 import { afterEach, expect, it } from 'vitest'
 import { startLocalNode } from '../support/local-node.ts'
 import { openRaw, range } from '../support/raw-client.ts'
+import { p99, SOAK } from '../support/soak.ts'
 
 // As a soak for half a minute.
-const SECONDS = process.env.CAYS_SOAK ? 30 : 5
+const SECONDS = SOAK ? 30 : 5
 const PER_SECOND = 5_000_000
 const MESSAGE = 4_000
 const BUDGET = 1_048_576
@@ -31,10 +32,6 @@ async function read(url: string, user: string) {
     }
   })
   return { ...raw, offsets, delays }
-}
-
-function p99(delays: readonly number[]): number {
-  return Math.round(delays.toSorted((a, b) => a - b)[Math.floor(delays.length * 0.99)] ?? 0)
 }
 
 it(

@@ -5,9 +5,10 @@ import type { PresenceStore } from '../../src/presence-store.ts'
 import type { Position } from '../../src/protocol.ts'
 import type { Member, Subscription } from '../../src/room-audience.ts'
 import { seededRandom } from '../support/seeded-random.ts'
+import { SOAK } from '../support/soak.ts'
 
 // As a soak: many more.
-const SEEDS = process.env.CAYS_SOAK ? 10_000 : 300
+const SEEDS = SOAK ? 10_000 : 300
 const SPEC: HistorySpec = { size: 12, ttl: 3_600_000 }
 
 /** A broker that keeps the truth in a list, and loses, trims and forgets on order. */

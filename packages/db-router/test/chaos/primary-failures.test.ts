@@ -7,6 +7,7 @@ import {
   type Router,
   type RouterOptions,
 } from '../../src/index.ts'
+import { closed } from '../closed.ts'
 import { PATIENT, settled } from '../settled.ts'
 
 const INSERT = 'insert into ledger (id) values ($1)'
@@ -85,6 +86,7 @@ function writer(router: Router) {
         await router.query(INSERT, [id])
         acknowledged.push(id)
       } catch (error) {
+        if (closed(error)) return
         refused.push({ id, error })
       }
     }

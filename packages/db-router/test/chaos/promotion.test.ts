@@ -1,6 +1,7 @@
 import { type PostgresCluster, startPostgres } from '@cays/testkit'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createRouter, type Router } from '../../src/index.ts'
+import { closed } from '../closed.ts'
 import { PATIENT, settled } from '../settled.ts'
 
 /** Failovers one after the other; more in soak runs. */
@@ -41,6 +42,7 @@ function writers() {
         )
         acknowledged.push({ id, at: performance.now(), port: rows[0]?.port })
       } catch (error) {
+        if (closed(error)) return
         const { outcome, code } = error as { outcome?: unknown; code?: unknown }
         refused.push({ id, outcome, code })
       }

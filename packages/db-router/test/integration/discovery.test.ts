@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { aurora } from '../../src/aurora.ts'
 import { createRouter, type Discovery, dns, type Router } from '../../src/index.ts'
 import { patroni } from '../../src/patroni.ts'
+import { closed } from '../closed.ts'
 import { PATIENT } from '../settled.ts'
 
 let cluster: PostgresCluster
@@ -49,8 +50,12 @@ test('a function of your own says which servers there are; one it names no more 
   let stopped = false
   const failures: unknown[] = []
   const load = (async () => {
-    while (!stopped)
-      await db.query('select count(*) from notes').catch((error: unknown) => failures.push(error))
+    while (!stopped) {
+      await db.query('select count(*) from notes').catch((error: unknown) => {
+        stopped ||= closed(error)
+        failures.push(error)
+      })
+    }
   })()
   servers = [cluster.url, two]
   await expect

@@ -152,6 +152,54 @@ describe('routing', () => {
     const { rows } = await db.query("select count(*)::int from jobs where title like 'sneaky%'")
     expect(rows[0]?.count).toBe(1)
   })
+
+  test('learns from a replica that cannot answer because it is one (55000)', async () => {
+    await cluster.primary.sql('create view written_so_far as select pg_current_wal_lsn() as lsn')
+    await cluster.waitForCatchup()
+    const text = 'select lsn is not null as known from written_so_far'
+    expect(db.explain(text).route).toBe('replica')
+    await expect(db.query({ text, route: 'replica' })).rejects.toMatchObject({ code: '55000' })
+    expect((await db.query({ text, consistency: 'eventual' })).rows).toEqual([{ known: true }])
+    expect(db.explain(text).route).toBe('primary')
+  })
+
+  test('learns from a replica that does not offer what the connection asks for (0A000)', async () => {
+    await using serializable = createRouter({
+      ...PATIENT,
+      primary: cluster.url,
+      replicas: cluster.urls.replicas,
+      consistency: 'eventual',
+      pool: {
+        ...PATIENT.pool,
+        onConnect: async (client) => {
+          await client.query("set default_transaction_isolation = 'serializable'")
+        },
+      },
+    })
+    await settled(serializable, 2)
+    const text = 'select pg_is_in_recovery() as replica, count(*) >= 0 as counted from jobs'
+    expect(serializable.explain(text).route).toBe('replica')
+    await expect(serializable.query({ text, route: 'replica' })).rejects.toMatchObject({ code: '0A000' })
+    expect((await serializable.query(text)).rows).toEqual([{ replica: false, counted: true }])
+    expect(serializable.explain(text).route).toBe('primary')
+  })
+
+  test('leaves all on the primary but what the call sends elsewhere, when told so', async () => {
+    await using explicit = createRouter({
+      ...PATIENT,
+      primary: cluster.url,
+      replicas: cluster.urls.replicas,
+      routing: 'explicit',
+    })
+    await settled(explicit, 2)
+    expect(explicit.explain(WHERE)).toMatchObject({ route: 'primary', replicas: [] })
+    expect((await explicit.query(WHERE)).rows[0]?.replica).toBe(false)
+    expect(
+      await explicit.transaction({ readOnly: true }, async (tx) => (await tx.query(WHERE)).rows),
+    ).toMatchObject([{ replica: false }])
+    expect((await explicit.query({ text: WHERE, route: 'replica' })).rows[0]?.replica).toBe(true)
+    expect((await explicit.replica.query(WHERE)).rows[0]?.replica).toBe(true)
+  })
 })
 
 describe('connect', () => {

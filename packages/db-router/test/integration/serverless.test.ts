@@ -1,3 +1,4 @@
+import { tracingChannel } from 'node:diagnostics_channel'
 import { type PostgresCluster, startPostgres } from '@cays/testkit'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { createRouter, type Router, type RouterSettings } from '../../src/index.ts'
@@ -79,7 +80,20 @@ test('writes of a passive router wait for a primary that is away', async () => {
 test('observing sends reads to the primary and says where they would go', async () => {
   const db = router({ routing: 'observe', health: PATIENT.health })
   await expect.poll(async () => (await db.health()).status).toBe('up')
+  const reasons: unknown[] = []
+  const handlers = {
+    start() {},
+    end() {},
+    asyncStart() {},
+    asyncEnd: (message: object) =>
+      void reasons.push((message as { attributes: Record<string, unknown> }).attributes['cays.reason']),
+    error() {},
+  }
+  const channel = tracingChannel('cays:db-router:query')
+  channel.subscribe(handlers)
   expect((await db.query(WHERE)).rows).toEqual([{ replica: false }])
+  channel.unsubscribe(handlers)
+  expect(reasons).toEqual(['observed'])
   expect(db.explain(WHERE).route).toBe('replica')
   expect(db.explain('insert into notes values (1)').route).toBe('primary')
   expect(await db.transaction({ readOnly: true }, async (tx) => (await tx.query(WHERE)).rows)).toEqual([

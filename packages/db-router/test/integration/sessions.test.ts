@@ -225,6 +225,19 @@ test('a replica staler than the limit serves nothing, and serves again when it h
   await expect.poll(async () => (await db.query(eventual)).rows[0]?.replica).toBe(true)
 })
 
+test('a bounded read takes no replica that may be staler than the call allows, whatever its session wrote', async () => {
+  const db = await router({ health: { ...PATIENT.health, interval: 50 } })
+  const bounded = async (maxStaleness: '200ms' | '10s' | '1h') =>
+    (await db.query({ text: COUNT, consistency: 'bounded', maxStaleness })).rows[0]?.replica
+  await pauseAll()
+  await db.query("insert into notes (body) values ('bounded')")
+  // It does not wait for what the session wrote.
+  expect(await bounded('1h')).toBe(true)
+  await expect.poll(() => bounded('200ms')).toBe(false)
+  await Promise.all(cluster.replicas.map((replica) => replica.resumeReplay()))
+  await expect.poll(() => bounded('10s')).toBe(true)
+})
+
 test('the middleware carries a write to the next request on another node', async () => {
   const nodes = await Promise.all(
     [await router(), await router()].map(async (db) => {

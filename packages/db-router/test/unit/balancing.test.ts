@@ -5,8 +5,8 @@ import { resolveOptions } from '../../src/settings.ts'
 
 const settings = resolveOptions({ primary: 'postgres://app@primary/app', pool: { max: 2 } })
 
-function server(host: string, zone?: string): Server {
-  return new Server({ url: `postgres://app@${host}/app`, weight: 1, zone }, settings, {
+function server(host: string, zone?: string, weight = 1): Server {
+  return new Server({ url: `postgres://app@${host}/app`, weight, zone }, settings, {
     report() {},
     standby() {},
   })
@@ -29,6 +29,16 @@ describe('among replicas', () => {
   test('equal ones share alike', () => {
     const { 'one:5432': one = 0, 'two:5432': two = 0 } = picks([server('one'), server('two')])
     expect(Math.min(one, two)).toBeGreaterThan(700)
+  })
+
+  test('one of more weight takes what would be too much for the others', () => {
+    const [heavy, light] = [server('heavy', undefined, 4), server('light')]
+    const busy = () => ({ abandon() {}, place: -1 })
+    // Each has as much under way.
+    for (let one = 0; one < 4; one++) for (const each of [heavy, light]) each.begin(busy())
+    expect(picks([heavy, light])).toEqual({ 'heavy:5432': 2_000 })
+    for (let one = 0; one < 20; one++) heavy.begin(busy())
+    expect(picks([heavy, light])['light:5432']).toBeGreaterThan(700)
   })
 
   test('one that was down gets its share back by and by', () => {

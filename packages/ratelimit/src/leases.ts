@@ -1,6 +1,6 @@
 import { covers, isMostlyLeft, isWithin, type Lease, leaseOf, mostOf, spend } from './lease.ts'
 import { MODE, type Outcome, Shape } from './operation.ts'
-import type { Asked } from './redis-store.ts'
+import type { Asked } from './redis-batch.ts'
 import { giveBack } from './reservation.ts'
 
 export interface LeasesOptions {

@@ -5,7 +5,8 @@ import { ALGORITHMS_LUA } from './redis-algorithms.ts'
 // operation changes is written at its end, and kept for the next one on the same key.
 //
 // KEYS: the state keys, operation by operation, policy by policy. ARGV[1]: JSON list of shapes (see
-// operation.ts). ARGV[2]: one character per operation, '0' + the index of its shape.
+// operation.ts). ARGV[2]: JSON list of runs of operations that share a shape: its number, how many they are.
+// ARGV[3]: '' when no key is mentioned twice.
 //
 // Reply: doubles in one string (a client decodes that many times faster than a list, and nothing is rounded).
 // First the time in microseconds, alone when it is not in the middle one of some shape's calendar windows:
@@ -23,9 +24,10 @@ local call, KEYS = redis.call, KEYS
 local clock = call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 local shapes = cjson.decode(ARGV[1])
-local order = ARGV[2]
+local runs = cjson.decode(ARGV[2])
+local repeats = ARGV[3] ~= ''
 local floor, ceil, min, max, huge = math.floor, math.ceil, math.min, math.max, math.huge
-local pack, unpackd, byte = struct.pack, struct.unpack, string.byte
+local pack, unpackd = struct.pack, struct.unpack
 local DEBT, QUOTA_DEBT, SLACK, AHEAD, CHUNK = 10, 3, 500000, 60000000, 1000
 
 for s = 1, #shapes do
@@ -37,7 +39,7 @@ for s = 1, #shapes do
 end
 
 -- The values as they are, by the place of their key's first mention.
-local raw = #order > 0 and call('MGET', unpack(KEYS)) or {}
+local raw = #runs > 0 and call('MGET', unpack(KEYS)) or {}
 local seen, reply, size, base = {}, { now }, 1, 0
 
 -- Decides anything. Built when the first operation needs it: most calls have none.
@@ -177,56 +179,55 @@ end
 
 -- What most calls are: one GCRA, token bucket or fixed window that admits, on a key whose value keeps its form
 -- and its expiry. Whatever differs is decided above; the answers are the same.
-local decide, last, mode, argument, policies, count, code, cost, room, x, y, z
-for d = 1, #order do
-  local index = byte(order, d)
-  if index ~= last then
-    last = index
-    local shape = shapes[index - 47]
-    mode, argument, policies = shape[1], shape[2], shape[3]
-    count = #policies
-    local p = policies[1]
-    local l = p[4]
-    code, cost, room, x, y, z = p[1], p[3], l[1], l[2], l[3], l[4]
-    if mode > 1 or count > 1 then code = 0 end
-    if code == 1 then cost, room = cost * y, room * y end
-  end
-  local new
-  if code == 1 or code == 2 then
-    local key = KEYS[base + 1]
-    local i = seen[key] or base + 1
-    local value = raw[i]
-    if value and #value == 32 then
-      local a, b, c, expiry = unpackd('<dddd', value)
-      local left = expiry - SLACK - now
-      if code == 1 then
-        if b <= now and c == y then
-          local ticks = z == 1 and now - b or floor(now / z) - floor(b / z)
-          a = a - ticks * x
-          a = (a > 0 and a or 0) + cost
-          if a <= room and (a / x + 1) * z <= left then new = pack('<dddd', a, now, c, expiry) end
+local decide
+for r = 1, #runs, 2 do
+  local shape = shapes[runs[r]]
+  local mode, argument, policies = shape[1], shape[2], shape[3]
+  local count, p = #policies, policies[1]
+  local code, cost, l = p[1], p[3], p[4]
+  local room, x, y, z = l[1], l[2], l[3], l[4]
+  if mode > 1 or count > 1 then code = 0 end
+  if code == 1 then cost, room = cost * y, room * y end
+  for _ = 1, runs[r + 1] do
+    local done
+    if code == 1 or code == 2 then
+      local i = base + 1
+      local key = KEYS[i]
+      if repeats then i = seen[key] or i end
+      local value = raw[i]
+      if value and #value == 32 then
+        local a, b, c, expiry = unpackd('<dddd', value)
+        local left = expiry - SLACK - now
+        if code == 1 then
+          if b <= now and c == y then
+            local ticks = z == 1 and now - b or floor(now / z) - floor(b / z)
+            a = a - ticks * x
+            a = (a > 0 and a or 0) + cost
+            b = now
+            done = a <= room and (a / x + 1) * z <= left
+          end
+        elseif b <= now and now < b + y then
+          a = a + cost
+          done = a <= room and b + (a / x + 1) * y - now <= left
         end
-      elseif b <= now and now < b + y then
-        a = a + cost
-        if a <= room and b + (a / x + 1) * y - now <= left then new = pack('<dddd', a, b, c, expiry) end
-      end
-      if new then
-        call('SETRANGE', key, '0', new)
-        seen[key], raw[i] = i, new
-        size = size + 1
-        reply[size] = a
-        if code == 2 then
+        if done then
+          call('SETRANGE', key, '0', pack('<dd', a, b))
+          if repeats then seen[key], raw[i] = i, pack('<dddd', a, b, c, expiry) end
           size = size + 1
-          reply[size] = b
+          reply[size] = a
+          if code == 2 then
+            size = size + 1
+            reply[size] = b
+          end
         end
       end
     end
+    if not done then
+      decide = decide or general()
+      decide(mode, argument, policies)
+    end
+    base = base + count
   end
-  if not new then
-    decide = decide or general()
-    decide(mode, argument, policies)
-  end
-  base = base + count
 end
 
 local packed = {}

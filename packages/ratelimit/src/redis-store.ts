@@ -1,11 +1,13 @@
 import type { RedisScript, ScriptClient } from '@cays/core/redis-script'
+import { TimeLimit } from '@cays/core/time-limit'
 import { Breaker } from './breaker.ts'
 import { type LimitError, LimitUnavailableError } from './errors.ts'
 import type { Outcome, Shape } from './operation.ts'
+import { type Asked, Batch } from './redis-batch.ts'
 import { bytesClient, connected, failureOf, type RedisClient } from './redis-client.ts'
 import { decideScript } from './redis-decide.ts'
 import { Reply } from './redis-reply.ts'
-import { hashOf, keyForm } from './subject.ts'
+import { hashOf } from './subject.ts'
 
 export interface RedisStoreOptions {
   readonly client: RedisClient
@@ -18,57 +20,6 @@ export interface RedisStoreOptions {
   readonly script?: RedisScript
 }
 
-/** An operation on one subject, and who asked: exactly one of `settle` and `fail` is called, once. */
-export interface Asked {
-  readonly shape: Shape
-  /** In the form that `subjectForm` gives it. */
-  readonly subject: string
-  settle(outcome: Outcome): void
-  fail(error: LimitError): void
-}
-
-// A call blocks Redis while it runs: these keep it below about a millisecond.
-const MAX_OPERATIONS = 256
-const MAX_KEYS = 2_048
-const MAX_SHAPES = 64
-
-/** Operations that travel in one call, in the order they were made. */
-class Batch {
-  readonly group: number
-  readonly asked: Asked[] = []
-  readonly keys: string[] = []
-  readonly #shapes: Shape[] = []
-  #order = ''
-
-  constructor(group: number) {
-    this.group = group
-  }
-
-  /** False when it is full. */
-  add(asked: Asked, prefix: string): boolean {
-    const { shape } = asked
-    let index = this.#shapes.indexOf(shape)
-    if (
-      this.asked.length === MAX_OPERATIONS ||
-      this.keys.length + shape.slots.length > MAX_KEYS ||
-      (index === -1 && this.#shapes.length === MAX_SHAPES)
-    ) {
-      return false
-    }
-    if (index === -1) index = this.#shapes.push(shape) - 1
-    this.asked.push(asked)
-    this.#order += String.fromCharCode(48 + index)
-    const start = prefix + keyForm(asked.subject)
-    for (const { suffix } of shape.slots) this.keys.push(start + suffix)
-    return true
-  }
-
-  /** The script's arguments, for a server whose clock shows about that time. */
-  arguments(now: number): readonly string[] {
-    return [`[${this.#shapes.map((shape) => shape.encode(now)).join(',')}]`, this.#order]
-  }
-}
-
 /**
  * Sends the operations of one event-loop turn together: one script call on a single server, one per
  * partition on a cluster, at most 256 operations each, in the order they were made.
@@ -79,6 +30,7 @@ export class RedisStore {
   readonly #options: RedisStoreOptions
   readonly #script: RedisScript
   readonly #client: ScriptClient
+  readonly #timeLimit: TimeLimit
   readonly #breakers = new Map<number, Breaker>()
   readonly #flushLater = () => this.#flush()
   // What keys of each partition begin with.
@@ -96,6 +48,10 @@ export class RedisStore {
     this.#options = options
     this.#script = options.script ?? decideScript
     this.#client = bytesClient(options.client)
+    this.#timeLimit = new TimeLimit(
+      options.timeout,
+      () => new LimitUnavailableError('LIMIT_ERR_TIMEOUT', 'Redis did not answer in time'),
+    )
     this.#prefixes = Array.from({ length: options.partitions }, (_, n) => `${options.prefix}:{${n}}:`)
   }
 
@@ -114,7 +70,7 @@ export class RedisStore {
       return new LimitUnavailableError('LIMIT_ERR_UNAVAILABLE', 'the connection to Redis is down')
     }
     if (this.#breakers.size === 0) return undefined
-    const group = this.#options.client.isCluster ? this.#partitionOf(subject) : 0
+    const group = this.#options.client.isCluster ? hashOf(subject) % this.#options.partitions : 0
     if (!this.#breakers.get(group)?.open) return undefined
     return new LimitUnavailableError('LIMIT_ERR_UNAVAILABLE', 'Redis failed repeatedly and is being probed')
   }
@@ -139,26 +95,23 @@ export class RedisStore {
     for (const breaker of this.#breakers.values()) breaker.end()
   }
 
-  #partitionOf(subject: string): number {
-    return hashOf(subject) % this.#options.partitions
-  }
-
   #flush(): void {
     const queue = this.#queue
     if (queue.length === 0) return
     this.#queue = []
-    const { isCluster } = this.#options.client
+    const { partitions, client } = this.#options
     const batches = new Map<number, Batch>()
     let batch: Batch | undefined
     for (const asked of queue) {
-      const partition = this.#partitionOf(asked.subject)
-      const group = isCluster ? partition : 0
+      const hash = hashOf(asked.subject)
+      const partition = hash % partitions
+      const group = client.isCluster ? partition : 0
       const prefix = this.#prefixes[partition] as string
       if (batch?.group !== group) batch = batches.get(group)
-      if (batch?.add(asked, prefix)) continue
+      if (batch?.add(asked, prefix, hash)) continue
       if (batch) void this.#send(batch)
-      batch = new Batch(group)
-      batch.add(asked, prefix)
+      batch = new Batch(group, queue.length)
+      batch.add(asked, prefix, hash)
       batches.set(group, batch)
     }
     for (const rest of batches.values()) void this.#send(rest)
@@ -171,7 +124,7 @@ export class RedisStore {
     try {
       const args = batch.arguments(Date.now() * 1_000 + this.#clockOffset)
       const answer = this.#script.run(this.#client, batch.keys, args)
-      const reply = new Reply((await this.#timed(answer)) as Uint8Array)
+      const reply = new Reply((await this.#timeLimit.race(answer)) as Uint8Array)
       this.#breakers.get(batch.group)?.succeeded()
       if (reply.done) {
         for (const one of batch.asked) one.settle(reply.outcome(one.shape, asked))
@@ -199,15 +152,6 @@ export class RedisStore {
     for (const asked of batch.asked) asked.fail(error)
   }
 
-  #timed<T>(work: Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        reject(new LimitUnavailableError('LIMIT_ERR_TIMEOUT', 'Redis did not answer in time'))
-      }, this.#options.timeout)
-      work.then(resolve, reject).finally(() => clearTimeout(timer))
-    })
-  }
-
   #breakerOf({ group, keys }: Batch): Breaker {
     let breaker = this.#breakers.get(group)
     if (!breaker) {
@@ -215,7 +159,7 @@ export class RedisStore {
       const some = keys.slice(0, 1)
       breaker = new Breaker({
         threshold: 3,
-        probe: () => this.#timed(this.#script.run(this.#client, some, ['[]', ''])),
+        probe: () => this.#timeLimit.race(this.#script.run(this.#client, some, ['[]', '[]', ''])),
       })
       this.#breakers.set(group, breaker)
     }

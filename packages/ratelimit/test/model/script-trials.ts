@@ -238,7 +238,7 @@ export const SCRIPT_TRIALS: readonly Trial[] = [
         deepStrictEqual([policy, await ground.operator.exists('clock:long')], [policy, 0])
       }
       // And what is the same for operations that follow each other is looked up once.
-      const change = 'local shape = shapes[index - 47]\n'
+      const change = 'local shape = shapes[runs[r]]\n'
       ok(script.lua.includes(change))
       const looking = redisScript(
         clocked(script).lua.replace(change, `${change}call('INCR', 'clock:looked')\n`),

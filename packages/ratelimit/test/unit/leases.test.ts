@@ -3,7 +3,7 @@ import { createRateLimiter, fixedWindow, gcra, quota, slidingLog, tokenBucket } 
 import { Leases } from '../../src/leases.ts'
 import { MemoryStore } from '../../src/memory-store.ts'
 import { MODE, type Outcome, Shape } from '../../src/operation.ts'
-import type { Asked } from '../../src/redis-store.ts'
+import type { Asked } from '../../src/redis-batch.ts'
 import { Shapes } from '../../src/shapes.ts'
 import { LeaseModel } from '../model/lease-model.ts'
 import { seeded } from '../model/scenario.ts'

@@ -1,4 +1,4 @@
-import { answerWithin } from './answer-within.ts'
+import { TimeLimit } from '@cays/core/time-limit'
 import type { RedisClient, RedisSubscriber } from './redis-client.ts'
 import type { Warnings } from './warnings.ts'
 
@@ -36,7 +36,7 @@ export class RedisSubscription {
   readonly #client: RedisClient
   readonly #channel: string
   readonly #tracked: string | undefined
-  readonly #timeout: number
+  readonly #timeLimit: TimeLimit
   readonly #hearing: Hearing
   readonly #warnings: Warnings
   #connection: RedisSubscriber | undefined
@@ -58,7 +58,7 @@ export class RedisSubscription {
     this.#client = parts.client
     this.#channel = parts.channel
     this.#tracked = parts.tracked
-    this.#timeout = parts.timeout
+    this.#timeLimit = new TimeLimit(parts.timeout, () => new Error('redis did not answer in time'))
     this.#hearing = parts.hearing
     this.#warnings = parts.warnings
   }
@@ -111,7 +111,7 @@ export class RedisSubscription {
     if (!connection || !this.#tracking) return false
     try {
       // On the same connection: what Redis had to tell before comes before the answer.
-      await answerWithin(connection.ping(), this.#timeout)
+      await this.#timeLimit.race(connection.ping())
       return this.#tracking
     } catch {
       connection.disconnect(true)

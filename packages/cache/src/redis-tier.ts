@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { messageOf } from '@cays/core/error'
 import { Events } from '@cays/core/events'
 import type { RedisScript } from '@cays/core/redis-script'
-import { answerWithin } from './answer-within.ts'
+import { TimeLimit } from '@cays/core/time-limit'
 import { CacheError } from './errors.ts'
 import type { Settings } from './options.ts'
 import type { RedisClient } from './redis-client.ts'
@@ -36,6 +36,7 @@ export class RedisTier {
   readonly events = new Events<{ failing: CacheError; down: CacheError; up: undefined }>()
   readonly keys: RedisKeys
   readonly #settings: Settings['l2']
+  readonly #timeLimit: TimeLimit
   #state: State = 'up'
   #failures = 0
   #lastError: CacheError | undefined
@@ -45,6 +46,10 @@ export class RedisTier {
     this.client = client
     this.#settings = settings.l2
     this.keys = new RedisKeys(settings)
+    this.#timeLimit = new TimeLimit(
+      settings.l2.timeout,
+      () => new CacheError('CACHE_ERR_REDIS', 'redis did not answer in time; see l2.timeout'),
+    )
   }
 
   get state(): State {
@@ -190,7 +195,7 @@ export class RedisTier {
 
   async #within<T>(sent: Promise<T>): Promise<T> {
     try {
-      const reply = await answerWithin(sent, this.#settings.timeout)
+      const reply = await this.#timeLimit.race(sent)
       if (this.#state === 'up') this.#failures = 0
       return reply
     } catch (error) {

@@ -4,31 +4,22 @@ import { Lifecycle } from '@cays/core/lifecycle'
 import { Batch, type BatchContext } from './batch.ts'
 import type { Cache, CacheEvents, CacheHealth } from './cache.ts'
 import { Envelopes } from './envelope.ts'
-import { CacheError, CacheUsageError } from './errors.ts'
+import { CacheError } from './errors.ts'
 import { Fleet, type Reach } from './fleet.ts'
 import { type CacheKey, plainKey } from './key.ts'
 import { createMemo, type Memo } from './memo.ts'
 import { type Memoized, type MemoizeOptions, memoizeWith } from './memoize.ts'
 import { MemoryTier } from './memory-tier.ts'
 import { type CacheOptions, readOptions, type Settings } from './options.ts'
-import {
-  type GetOrSetOptions,
-  type Loader,
-  type Plan,
-  planOf,
-  type SetOptions,
-  staleFor,
-  ttlOf,
-} from './plan.ts'
+import { type GetOrSetOptions, type Loader, type Plan, planOf, type SetOptions } from './plan.ts'
 import type { Outcome } from './read-parts.ts'
 import { ReadThrough } from './read-through.ts'
-import type { Change, Write } from './redis-feed.ts'
-import { misfitOf, unfit } from './schema.ts'
+import type { Write } from './redis-feed.ts'
 import { createSpace, type Space, type SpaceOptions, type StoredCache } from './space.ts'
-import { READS, REDIS, WRITES } from './telemetry.ts'
+import { READS, REDIS } from './telemetry.ts'
 import { Timeline } from './timeline.ts'
-import { Transactions } from './transactions.ts'
-import { OVERSIZE, Warnings } from './warnings.ts'
+import { Warnings } from './warnings.ts'
+import { Writes } from './writes.ts'
 
 type CallOptions = { readonly signal?: AbortSignal | undefined }
 
@@ -67,9 +58,7 @@ class TwoTierCache implements Cache {
   readonly #lifecycle = new Lifecycle({
     closed: () => new CacheError('CACHE_ERR_CLOSED', 'the cache is closed'),
   })
-  readonly #transactions: Transactions
-  readonly #warnings: Warnings
-  readonly #envelopes: Envelopes
+  readonly #writes: Writes
   readonly #counts = { redis: 0, loaded: 0, stale: 0, failed: 0 }
   /** The same verbs on stored keys, for spaces and memoized functions, whose keys are already unambiguous. */
   readonly #stored: StoredCache
@@ -79,9 +68,9 @@ class TwoTierCache implements Cache {
     // One listener per load under way, each taken off when it ends.
     setMaxListeners(0, this.#lifecycle.signal)
     this.#settings = settings
-    this.#warnings = new Warnings(settings.name)
-    this.#envelopes = new Envelopes(settings.l2, (key) => {
-      this.#warnings.warn(
+    const warnings = new Warnings(settings.name)
+    const envelopes = new Envelopes(settings.l2, (key) => {
+      warnings.warn(
         'CACHE_WARN_UNREADABLE',
         'a value in Redis was changed there, or its key is not in l2.encryption; it is a miss',
       )
@@ -92,37 +81,38 @@ class TwoTierCache implements Cache {
     const hit = Object.freeze({ instance: this.name, attributes: { 'cache.result': 'memory' } })
     this.#memory = new MemoryTier(settings.l1, this.#timeline, () => READS.publish(hit))
     this.#defaults = { freshness: settings.freshness, tags: [], schema: undefined }
+    const closing = this.#lifecycle.signal
     if (settings.redis) {
-      const fleet = new Fleet({
+      this.#fleet = new Fleet({
         client: settings.redis,
         settings,
         timeline: this.#timeline,
-        closing: this.#lifecycle.signal,
-        warnings: this.#warnings,
-        apply: (change, seq) => this.#receive(change, seq, fleet.feed.origin),
-        forget: (names) => this.#applyToKeys({ kind: 'invalidate', names }),
+        closing,
+        warnings,
+        apply: (change, seq) => this.#writes.receive(change, seq),
+        forget: (keys) => this.#writes.forget(keys),
       })
-      this.#fleet = fleet
-      fleet.tier.events.on('down', (error) => {
+      this.#fleet.tier.events.on('down', (error) => {
         this.#events.emit('redis-down', { error })
         this.#publishRedis('down')
       })
-      fleet.tier.events.on('up', () => {
+      this.#fleet.tier.events.on('up', () => {
         this.#events.emit('redis-up', undefined)
         this.#publishRedis('up')
       })
     }
-    this.#reads = new ReadThrough({
+    const parts = {
       memory: this.#memory,
       timeline: this.#timeline,
       fleet: this.#fleet,
-      envelopes: this.#envelopes,
+      envelopes,
       settings,
-      warnings: this.#warnings,
-      closing: this.#lifecycle.signal,
-      observe: (outcome) => this.#observe(outcome),
-    })
-    this.#transactions = new Transactions(settings.l2.queue, (write) => this.#carryOut(write))
+      warnings,
+      closing,
+      observe: (outcome: Outcome) => this.#observe(outcome),
+    }
+    this.#reads = new ReadThrough(parts)
+    this.#writes = new Writes({ ...parts, reads: this.#reads, events: this.#events })
     this.#lifecycle.onClose(() => {
       this.#fleet?.close()
       this.#timeline.flush()
@@ -214,57 +204,8 @@ class TwoTierCache implements Cache {
 
   #set(key: string, value: unknown, options: (GetOrSetOptions & SetOptions) | undefined): Promise<Reach> {
     return this.#lifecycle.run(async () => {
-      const { freshness, tags, schema } = planOf(options, this.#defaults, 'set')
-      const misfit = await misfitOf(schema, value)
-      if (misfit) throw unfit(misfit)
-      if (this.#transactions.defers({ kind: 'set', names: [key] })) return 'deferred'
-      const fleet = this.#fleet
-      const packed = fleet ? await this.#envelopes.pack(value) : undefined
-      if (fleet && packed === undefined) {
-        if (options?.mustFit) throw tooLarge()
-        this.#warnings.warn('CACHE_WARN_ENTRY_BYTES', OVERSIZE)
-      }
-      if (fleet?.usable && !fleet.feed.confirmed) await fleet.feed.confirm()
-      if (fleet?.usable) await fleet.feed.remember(tags)
-      this.#reads.void(key)
-      const fence = this.#reads.fences.open(key)
-      try {
-        const { generation, applied: knows, epoch } = this.#timeline
-        const ttl = ttlOf(value, freshness, undefined)
-        const sent = performance.now()
-        let write: Write = { kind: 'set', names: [key] }
-        let reach: 'fleet' | 'queued' = 'fleet'
-        if (fleet) {
-          // A value too large for Redis stays in memory; what Redis had goes all the same.
-          if (packed !== undefined) {
-            const about = { seq: knows, tags, grace: undefined, took: undefined }
-            const body = this.#envelopes.seal(key, epoch, about, packed)
-            const put = { ttl: Math.ceil(ttl), whole: Math.ceil(ttl + staleFor(freshness, undefined)), body }
-            write = { ...write, put }
-          }
-          reach = await fleet.write(write)
-        }
-        const { voided } = fence
-        // Reads that began before the write reached Redis must not put the old value over the new one.
-        this.#reads.void(key)
-        if (voided) this.#memory.delete(key)
-        else {
-          this.#memory.set(key, {
-            value,
-            freshUntil: sent + ttl,
-            earlyAt: sent + ttl,
-            checkAt: sent + ttl,
-            currentUntil: sent + this.#settings.sync.maxStaleness,
-            generation,
-            grace: undefined,
-            tags,
-            knows,
-          })
-        }
-        return this.#reached(write, reach)
-      } finally {
-        fence.close()
-      }
+      const plan = planOf(options, this.#defaults, 'set')
+      return await this.#writes.set(key, value, plan, options?.mustFit ?? false)
     })
   }
 
@@ -285,7 +226,7 @@ class TwoTierCache implements Cache {
   }
 
   transaction<T>(work: () => T | PromiseLike<T>): Promise<T> {
-    return this.#lifecycle.run(() => this.#transactions.run(work))
+    return this.#lifecycle.run(() => this.#writes.transactions.run(work))
   }
 
   define<Id, T>(options: SpaceOptions<Id, T>): Space<Id, T> {
@@ -340,58 +281,7 @@ class TwoTierCache implements Cache {
   }
 
   #write(write: Write): Promise<Reach> {
-    return this.#lifecycle.run(async () => {
-      if (write.names.length === 0 && write.kind !== 'clear') return 'fleet'
-      return this.#transactions.defers(write) ? 'deferred' : await this.#carryOut(write)
-    })
-  }
-
-  async #carryOut(write: Write): Promise<'fleet' | 'queued'> {
-    // Before, so that nothing read from now on in this process is older than this call; and after, for what
-    // was read between this line and the moment Redis carried it out.
-    this.#applyToKeys(write)
-    const fleet = this.#fleet
-    if (!fleet) {
-      this.#applyToTags(write, ++this.#timeline.applied)
-      return this.#reached(write, 'fleet')
-    }
-    const reach = await fleet.write(write)
-    this.#applyToKeys(write)
-    // Without a sequence there is no telling which entries are older than the tags' invalidation: all go.
-    if (reach === 'queued' && (write.kind === 'tags' || write.kind === 'clear')) this.#timeline.flush()
-    return this.#reached(write, reach)
-  }
-
-  #reached(write: Write, reach: 'fleet' | 'queued'): 'fleet' | 'queued' {
-    this.#events.emit('invalidated', { kind: write.kind, names: write.names, local: true })
-    if (WRITES.active) {
-      const attributes = { 'cache.operation': write.kind, 'cache.reach': reach }
-      WRITES.publish({ instance: this.name, attributes })
-    }
-    return reach
-  }
-
-  /** A change another process announced, or this one's own coming back. */
-  #receive(change: Change, seq: number, self: string): void {
-    const own = change.origin === self
-    if (own && change.kind === 'set') return
-    this.#applyToKeys(change)
-    this.#applyToTags(change, seq)
-    if (!own) this.#events.emit('invalidated', { kind: change.kind, names: change.names, local: false })
-  }
-
-  #applyToKeys({ kind, names }: Pick<Change, 'kind' | 'names'>): void {
-    if (kind === 'tags' || kind === 'clear') return
-    for (const key of names) {
-      this.#reads.void(key)
-      if (kind === 'expire') this.#memory.expire(key)
-      else this.#memory.delete(key)
-    }
-  }
-
-  #applyToTags({ kind, names }: Pick<Change, 'kind' | 'names'>, seq: number): void {
-    if (kind === 'clear') this.#timeline.flush()
-    if (kind === 'tags') for (const tag of names) this.#timeline.mark(tag, seq)
+    return this.#lifecycle.run(() => this.#writes.write(write))
   }
 
   #observe(outcome: Outcome): void {
@@ -402,13 +292,6 @@ class TwoTierCache implements Cache {
   #publishRedis(state: 'down' | 'up'): void {
     if (REDIS.active) REDIS.publish({ instance: this.name, attributes: { 'cache.redis': state } })
   }
-}
-
-function tooLarge(): CacheUsageError {
-  return new CacheUsageError(
-    'CACHE_ERR_TOO_LARGE',
-    'the value is larger than l2.maxEntryBytes, so that no other process could read it; keep less in it',
-  )
 }
 
 function storedKeys(keys: CacheKey | readonly CacheKey[]): readonly string[] {

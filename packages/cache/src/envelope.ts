@@ -68,22 +68,17 @@ export class Envelopes {
     const afterSeq = raw.indexOf('|', afterEpoch + 1)
     const about = aboutOf(key, raw, afterSeq + 1, end)
     if (about?.[0] !== key) return undefined
-    const expires = Number(raw.slice(1, 14))
-    const seq = Number(raw.slice(afterEpoch + 1, afterSeq))
-    const unreadable = () => {
-      this.#unreadable(key)
-      return envelopeOf(about, expires, seq, UNREADABLE)
-    }
+    const expires = numberIn(raw, 1, 14)
+    const seq = numberIn(raw, afterEpoch + 1, afterSeq)
     try {
       const packed = this.#packedOf(raw, end)
-      if (packed === undefined) return unreadable()
       if (typeof packed === 'string') return envelopeOf(about, expires, seq, decode(packed))
-      return unpack(packed, this.#settings.maxEntryBytes)
-        .then((encoded) => envelopeOf(about, expires, seq, decode(encoded)))
-        .catch(unreadable)
+      if (packed) return this.#unpack(key, packed, about, expires, seq)
     } catch {
-      return unreadable()
+      // What cannot be decoded is as good as what cannot be decrypted.
     }
+    this.#unreadable(key)
+    return envelopeOf(about, expires, seq, UNREADABLE)
   }
 
   /** The message of a failed load, for other processes. */
@@ -93,6 +88,16 @@ export class Envelopes {
 
   openFailure(key: string, message: string): string {
     return this.#vault ? String(this.#vault.open(`!${key}`, message) ?? '') : message
+  }
+
+  async #unpack(key: string, packed: Buffer, about: About, expires: number, seq: number): Promise<Envelope> {
+    try {
+      const encoded = await unpack(packed, this.#settings.maxEntryBytes)
+      return envelopeOf(about, expires, seq, decode(encoded))
+    } catch {
+      this.#unreadable(key)
+      return envelopeOf(about, expires, seq, UNREADABLE)
+    }
   }
 
   /** What comes after the line at whose end `end` is. */
@@ -129,6 +134,16 @@ function aboutOf(key: string, raw: string, from: number, end: number): About | u
   } catch {
     return undefined
   }
+}
+
+/** Digits; NaN for anything else. In place, as it is done for a hundred values together. */
+function numberIn(text: string, from: number, to: number): number {
+  let number = from < to ? 0 : Number.NaN
+  for (let at = from; at < to; at++) {
+    const digit = text.charCodeAt(at) - 48
+    number = digit >= 0 && digit <= 9 ? number * 10 + digit : Number.NaN
+  }
+  return number
 }
 
 const NO_TAGS: readonly string[] = []

@@ -1,6 +1,6 @@
-import { EventEmitter } from 'node:events'
+import { FaultyClient, Gate } from './faulty-client.ts'
 import { MemoryRedis, type Reply } from './memory-redis.ts'
-import type { RedisClient, RedisSubscriber } from './redis-client.ts'
+import type { RedisClient } from './redis-client.ts'
 
 /** One process's client of a {@link FaultyRedis}; pass it to `createCache`. */
 export interface FaultyRedisClient extends RedisClient {
@@ -60,26 +60,8 @@ export function faultyRedis(): FaultyRedis {
   return new FaultyServer()
 }
 
-/** A way that can be closed; who comes meanwhile waits, in the order of coming. */
-class Gate {
-  /** Until it is open again. */
-  closed: Promise<void> | undefined
-  #open: () => void = () => {}
-
-  close(): void {
-    this.closed ??= new Promise((resolve) => {
-      this.#open = resolve
-    })
-  }
-
-  open(): void {
-    this.closed = undefined
-    this.#open()
-  }
-}
-
 class FaultyServer implements FaultyRedis {
-  readonly clients = new Set<Client>()
+  readonly clients = new Set<FaultyClient>()
   readonly answering = new Gate()
   readonly running = new Gate()
   delay = 0
@@ -92,7 +74,7 @@ class FaultyServer implements FaultyRedis {
   #lost = 0
 
   client(): FaultyRedisClient {
-    return new Client(this, new Gate())
+    return new FaultyClient(this, new Gate())
   }
 
   command(name: string, parts: readonly unknown[]): Reply {
@@ -155,152 +137,5 @@ class FaultyServer implements FaultyRedis {
       return
     }
     for (const client of this.clients) client.hear(channel, 'message', [channel, message])
-  }
-}
-
-/** Where RESP2 tells of written keys. */
-const WRITTEN = '__redis__:invalidate'
-
-type Listener = (...payload: never[]) => void
-
-class Client implements FaultyRedisClient, RedisSubscriber {
-  status = 'ready'
-  readonly #server: FaultyServer
-  /** Of the process, for all its connections. */
-  readonly #way: Gate
-  readonly #events = new EventEmitter()
-  readonly #channels = new Set<string>()
-  #tracked: string | undefined
-  #last = 0
-
-  constructor(server: FaultyServer, way: Gate) {
-    this.#server = server
-    this.#way = way
-    server.clients.add(this)
-    if (server.running.closed) this.#reconnect()
-  }
-
-  cut(): void {
-    this.#way.close()
-  }
-
-  mend(): void {
-    this.#way.open()
-  }
-
-  evalsha(...parts: readonly unknown[]): Promise<unknown> {
-    return this.#send(() => this.#server.command('evalsha', parts))
-  }
-
-  eval(...parts: readonly unknown[]): Promise<unknown> {
-    return this.#send(() => this.#server.command('eval', parts))
-  }
-
-  pipeline(commands: unknown[][]) {
-    const run = ([name, ...parts]: readonly unknown[]): readonly [Error | null, unknown] => {
-      try {
-        return [null, this.#server.command(String(name), parts)]
-      } catch (error) {
-        return [error as Error, undefined]
-      }
-    }
-    return { exec: () => this.#send(() => commands.map(run)) }
-  }
-
-  call(_command: string, ...parts: string[]): Promise<unknown> {
-    return this.#send(() => {
-      if (parts[0] === 'TRACKING') this.#tracked = parts.at(-1)
-      return parts[0] === 'ID' ? 1 : 'OK'
-    })
-  }
-
-  ping(): Promise<unknown> {
-    return this.#send(() => this.#server.command('ping', []))
-  }
-
-  subscribe(channel: string): Promise<unknown> {
-    return this.#send(() => this.#channels.add(channel).size)
-  }
-
-  duplicate(): RedisSubscriber {
-    const subscriber = new Client(this.#server, this.#way)
-    subscriber.#reconnect()
-    return subscriber
-  }
-
-  async connect(): Promise<void> {
-    if (this.#server.running.closed) throw new Error('connect ECONNREFUSED')
-  }
-
-  on(event: string, listener: Listener): this {
-    this.#events.on(event, listener as (...payload: unknown[]) => void)
-    return this
-  }
-
-  off(event: string, listener: Listener): this {
-    this.#events.off(event, listener as (...payload: unknown[]) => void)
-    return this
-  }
-
-  disconnect(reconnect = false): void {
-    if (reconnect) {
-      this.lose()
-      return
-    }
-    this.status = 'end'
-    this.#channels.clear()
-    this.#server.clients.delete(this)
-    this.#events.emit('close')
-    this.#events.emit('end')
-  }
-
-  /** The connection breaks. */
-  lose(): void {
-    this.#channels.clear()
-    this.#tracked = undefined
-    this.#events.emit('close')
-    if (this.status !== 'end') this.#reconnect()
-  }
-
-  /** Of a subscribed channel. */
-  hear(channel: string, event: string, payload: readonly unknown[]): void {
-    if (!this.#channels.has(channel) || this.#way.closed) return
-    const { delay } = this.#server
-    const deliver = () => {
-      if (this.#channels.has(channel)) this.#events.emit(event, ...payload)
-    }
-    if (delay > 0) setTimeout(deliver, delay)
-    else queueMicrotask(deliver)
-  }
-
-  /** CLIENT TRACKING in broadcasting mode. */
-  notice(key: string): void {
-    if (this.#tracked === undefined || !key.startsWith(this.#tracked)) return
-    this.hear(WRITTEN, 'messageBuffer', [Buffer.from(WRITTEN), [Buffer.from(key)]])
-  }
-
-  #reconnect(): void {
-    this.status = 'reconnecting'
-    void this.#arrive().then(() => {
-      if (this.status !== 'reconnecting') return
-      this.status = 'ready'
-      this.#events.emit('ready')
-    })
-  }
-
-  async #send<T>(work: () => T): Promise<T> {
-    await this.#arrive()
-    if (this.status === 'end') throw new Error('Connection is closed.')
-    return work()
-  }
-
-  /** Takes its time; what was sent first arrives first. */
-  async #arrive(): Promise<void> {
-    const now = performance.now()
-    this.#last = Math.max(this.#last, now + this.#server.delay)
-    if (this.#last > now) await new Promise((resolve) => setTimeout(resolve, this.#last - now))
-    const { running, answering } = this.#server
-    do await (this.#way.closed ?? running.closed ?? answering.closed)
-    while (this.#way.closed ?? running.closed ?? answering.closed)
   }
 }

@@ -12,6 +12,7 @@ import {
 } from '../../src/index.ts'
 import { MODE, type Mode } from '../../src/operation.ts'
 import { RedisStore } from '../../src/redis-store.ts'
+import { giveBack } from '../../src/reservation.ts'
 import { type Charge, Shapes } from '../../src/shapes.ts'
 import { playScenario } from './scenario.ts'
 
@@ -196,6 +197,22 @@ export const SCRIPT_TRIALS: readonly Trial[] = [
       await own.ask(MODE.check, { cost: 900 })
       await own.resize('api', undefined, SECOND)
       ok((await ground.operator.pttl((await own.keyOf('api')) ?? '')) > 600_000)
+    },
+  },
+  {
+    seeded: false,
+    promise: 'gives back what a charge still holds when the limit has changed since',
+    async run(ground, script) {
+      const store = storeOf(ground, clocked(script))
+      const shapes = new Shapes({ api: gcra({ limit: 1_000, per: '1s' }) })
+      const charge = shapes.of(MODE.check, { cost: 10 })
+      await setClock(ground, START)
+      const charged = await store.run(charge, 'subject')
+      await store.run(shapes.resize('api', 700, 60 * SECOND), 'subject')
+      await setClock(ground, START + 5_000)
+      const { slots } = await store.run(giveBack(charge, charged), 'subject')
+      deepStrictEqual(slots[0]?.a, 0)
+      await store.close()
     },
   },
   {

@@ -5,18 +5,12 @@ import { ClientHandle, type RoomHandleOptions } from './client-handle.ts'
 import { Link, openSocket, type WebSocketConstructor } from './client-link.ts'
 import { ClientPresence } from './client-presence.ts'
 import { ClientRequests } from './client-requests.ts'
-import { ClientRoom } from './client-room.ts'
+import type { ClientRoom } from './client-room.ts'
+import { ClientRooms } from './client-rooms.ts'
 import { Signal } from './client-signal.ts'
 import type { CallOptions, ClientOptions, ClientStatus, TokenRequest } from './client-types.ts'
 import { onWake } from './client-wake.ts'
-import {
-  CLOSE,
-  type GapReason,
-  isTerminalClose,
-  type Position,
-  PRESENCE_PREFIX,
-  USER_ROOM,
-} from './protocol.ts'
+import { CLOSE, isTerminalClose, type Position, PRESENCE_PREFIX, USER_ROOM } from './protocol.ts'
 import { formatRoom } from './room-name.ts'
 
 /**
@@ -25,8 +19,8 @@ import { formatRoom } from './room-name.ts'
  */
 export class Client {
   readonly #options: ClientOptions
-  readonly #rooms = new Map<string, ClientRoom>()
   readonly #requests: ClientRequests
+  readonly #rooms: ClientRooms
   readonly #statuses = new Signal<[status: ClientStatus]>()
   readonly #controller = new AbortController()
   readonly #pauses: { readonly base: number; readonly cap: number }
@@ -53,6 +47,7 @@ export class Client {
     }
     this.#timeout = parseDuration(options.timeout) ?? 10_000
     this.#requests = new ClientRequests(queue?.size ?? 100, parseDuration(queue?.ttl) ?? 30_000)
+    this.#rooms = new ClientRooms(this.#requests, this.#pauses, () => [this.#link, this.#next])
   }
 
   get status(): ClientStatus {
@@ -95,8 +90,9 @@ export class Client {
       const roster = await this.#ask(['who', name])
       return { state: (roster as { members: unknown }).members, position: roster as Position }
     }
-    const handle = this.#hold(name, { getState })
-    return new ClientPresence(handle, this.#rooms.get(name) as ClientRoom)
+    this.#start()
+    const room = this.#rooms.join(name)
+    return new ClientPresence(this.#handle(room, { getState }), room)
   }
 
   user() {
@@ -121,67 +117,21 @@ export class Client {
     await this.close()
   }
 
-  #hold(name: string, options: RoomHandleOptions<unknown>) {
+  #hold(name: string, options: RoomHandleOptions<unknown>): ClientHandle {
     this.#start()
-    let room = this.#rooms.get(name)
-    if (!room) {
-      room = new ClientRoom(name)
-      this.#rooms.set(name, room)
-      this.#subscribe(room)
-    }
-    const held = room
-    return new ClientHandle(held, options, {
+    return this.#handle(this.#rooms.join(name), options)
+  }
+
+  #handle(room: ClientRoom, options: RoomHandleOptions<unknown>): ClientHandle {
+    return new ClientHandle(room, options, {
       publish: (event, data, { idempotencyKey, signal } = {}) => {
         this.#start()
-        const link = held.isServedBy(this.#link as Link) ? this.#link : undefined
-        return this.#requests.publish(link, held, event, data, idempotencyKey, signal)
+        const link = room.isServedBy(this.#link as Link) ? this.#link : undefined
+        return this.#requests.publish(link, room, event, data, idempotencyKey, signal)
       },
-      send: (event, data) => this.#link?.send(['pub', 0, name, event, data ?? null]),
-      left: () => this.#leave(held),
+      send: (event, data) => this.#link?.send(['pub', 0, room.name, event, data ?? null]),
+      left: () => this.#rooms.leave(room),
     })
-  }
-
-  #leave(room: ClientRoom): void {
-    if (room.holders > 0 || this.#rooms.get(room.name) !== room) return
-    this.#rooms.delete(room.name)
-    for (const link of [this.#link, this.#next]) link?.send(['unsub', this.#requests.id(), room.name])
-  }
-
-  #subscribe(room: ClientRoom): void {
-    for (const link of [this.#link, this.#next]) {
-      if (link?.welcome) link.send(['sub', ...this.#asking(room, link)])
-    }
-  }
-
-  // The part of a subscribe message after its type; the answer is looked up by its id.
-  #asking(room: ClientRoom, link: Link): readonly unknown[] {
-    const id = this.#requests.expect(
-      link,
-      {
-        resolve: () => {},
-        reject: (error) => this.#unsubscribed(room, link, error),
-      },
-      room,
-    )
-    const { name, position, present } = room
-    if (present !== undefined) return [id, name, position?.epoch, position?.offset, present]
-    return position ? [id, name, position.epoch, position.offset] : [id, name]
-  }
-
-  #unsubscribed(room: ClientRoom, link: Link, error: RealtimeClientError): void {
-    if (this.#rooms.get(room.name) !== room || !link.open) return
-    if (error.retryable) {
-      setTimeout(
-        () => {
-          if (link.open && this.#rooms.get(room.name) === room)
-            link.send(['sub', ...this.#asking(room, link)])
-        },
-        backoff(2, this.#pauses),
-      )
-    } else if (link === this.#link) {
-      room.denied(error.remoteCode ?? '')
-      this.#requests.denied(room)
-    }
   }
 
   #start(): void {
@@ -240,37 +190,16 @@ export class Client {
   }
 
   #hello(link: Link, token: string, info: unknown): readonly unknown[] {
-    const rooms = [...this.#rooms.values()].map((room) => this.#asking(room, link))
-    return ['hello', this.#requests.id(), token, info ?? null, rooms]
+    return ['hello', this.#requests.id(), token, info ?? null, this.#rooms.hello(link)]
   }
 
   #received(link: Link, message: readonly unknown[]): void {
-    const [type, second, third, fourth, fifth, sixth] = message
+    if (this.#rooms.received(link, message)) {
+      if (message[0] === 'subscribed') this.#maybeSwitch()
+      return
+    }
+    const [type, second, third, fourth, fifth] = message
     switch (type) {
-      case 'm': {
-        const room = this.#rooms.get(String(second))
-        if (room && !room.message(link, Number(third), String(fourth), fifth)) {
-          link.close(CLOSE.stateLost, 'a message is missing')
-        }
-        return
-      }
-      case 'epoch':
-        this.#rooms.get(String(second))?.epoch(link, String(third))
-        return
-      case 'gap':
-        this.#rooms.get(String(second))?.gap(link, third as GapReason, String(fourth), Number(fifth))
-        return
-      case 'subscribed':
-        this.#requests.settle(Number(second))
-        this.#rooms.get(String(third))?.subscribed(link, String(fourth), Number(fifth), Number(sixth))
-        this.#requests.flush(link, String(third))
-        this.#maybeSwitch()
-        return
-      case 'unsubscribed': {
-        const room = this.#rooms.get(String(second))
-        if (room && link === this.#link) link.send(['sub', ...this.#asking(room, link)])
-        return
-      }
       case 'ok':
         this.#requests.settle(Number(second), third)
         return
@@ -289,32 +218,25 @@ export class Client {
 
   #welcomed(link: Link): void {
     this.#tokenReason = 'connect'
-    const { expiresIn } = link.welcome ?? {}
-    if (expiresIn !== undefined) this.#refreshBefore(link, expiresIn)
+    this.#refreshBefore(link, link.welcome?.expiresIn)
     if (link === this.#link) {
       this.#setStatus('connected')
-      // Rooms held since the hello was written.
-      for (const room of this.#rooms.values()) {
-        if (!room.isServedBy(link) && !this.#requests.isAsking(link, room))
-          link.send(['sub', ...this.#asking(room, link)])
-      }
+      this.#rooms.servedBy(link)
       this.#requests.flush(link)
     } else this.#maybeSwitch()
   }
 
   // Asks for a fresh token when a fifth of the present one's life is left.
-  #refreshBefore(link: Link, expiresIn: number): void {
+  #refreshBefore(link: Link, expiresIn: number | undefined): void {
     const { getToken } = this.#options
-    if (!getToken) return
+    if (expiresIn === undefined || !getToken) return
     clearTimeout(this.#refreshTimer)
     this.#refreshTimer = setTimeout(async () => {
       try {
         const token = await getToken({ reason: 'refresh', signal: this.#controller.signal })
         const id = this.#requests.expect(link, {
-          resolve: (result) => {
-            const next = (result as { expiresIn?: number } | null)?.expiresIn
-            if (next !== undefined) this.#refreshBefore(link, next)
-          },
+          resolve: (result) =>
+            this.#refreshBefore(link, (result as { expiresIn?: number } | null)?.expiresIn),
           reject: () => {},
         })
         link.send(['refresh', id, token])
@@ -339,18 +261,13 @@ export class Client {
     this.#link = next
     this.#next = undefined
     this.#requests.flush(next)
-    for (const room of this.#rooms.values()) {
-      // Joined or denied in the middle of the move, over the old connection.
-      if (!room.isServedBy(next)) {
-        next.send(['unsub', this.#requests.id(), room.name], ['sub', ...this.#asking(room, next)])
-      }
-    }
+    this.#rooms.servedBy(next)
     // Answers under way may still come over the old connection.
     setTimeout(() => old?.close(CLOSE.normal, 'moved'), this.#requests.has(old) ? 2_000 : 0)
   }
 
   #closed(link: Link, code: number, reason: string): void {
-    for (const room of this.#rooms.values()) room.interrupted(link)
+    this.#rooms.interrupted(link)
     this.#requests.lost(link)
     if (link === this.#next) {
       this.#next = undefined
@@ -403,10 +320,9 @@ export class Client {
     this.#controller.abort(this.#ending())
     this.#sleep?.()
     for (const timer of [this.#retryTimer, this.#refreshTimer, this.#adviceTimer]) clearTimeout(timer)
-    for (const room of this.#rooms.values()) room.setStatus('closed')
+    this.#rooms.close()
     for (const link of [this.#link, this.#next]) link?.close()
     this.#requests.close(this.#ending())
-    this.#rooms.clear()
   }
 
   #ending(): RealtimeClientError {

@@ -10,7 +10,7 @@ import {
   presenceScript,
   ROSTER_SCRIPT,
   UNLEASE_SCRIPT,
-} from './redis-scripts.ts'
+} from './redis-presence-scripts.ts'
 
 const KINDS = { enter: 'e', assert: 'a', leave: 'l' } as const
 

@@ -28,7 +28,7 @@ local runs = cjson.decode(ARGV[2])
 local repeats = ARGV[3] ~= ''
 local floor, ceil, min, max, huge = math.floor, math.ceil, math.min, math.max, math.huge
 local pack, unpackd = struct.pack, struct.unpack
-local DEBT, QUOTA_DEBT, SLACK, AHEAD, CHUNK = 10, 3, 500000, 60000000, 1000
+local DEBT, QUOTA_DEBT, SLACK, AHEAD, CHUNK, CENTURY = 10, 3, 500000, 60000000, 1000, 3155760000000
 
 for s = 1, #shapes do
   local policies = shapes[s][3]
@@ -70,7 +70,7 @@ ${ALGORITHMS_LUA}
     end
     local lifetime
     if D[k] < now + life + SLACK then
-      lifetime = ceil((life + min(life, AHEAD)) / 1000) + 1000
+      lifetime = min(ceil((life + min(life, AHEAD)) / 1000) + 1000, CENTURY)
       D[k] = now + lifetime * 1000
     end
     local new = header(k)

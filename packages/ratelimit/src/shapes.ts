@@ -43,6 +43,9 @@ export class Shapes {
   of(mode: Mode, charge: Charge | undefined, argument = 0): Shape {
     if (mode === MODE.check && argument === 0 && (charge === undefined || isPlain(charge))) return this.#plain
     const { cost, policies, plan, limits } = charge ?? {}
+    assertCost(cost)
+    if (policies !== undefined && !Array.isArray(policies))
+      throw badArgument('policies must be a list of names')
     const key =
       limits === undefined &&
       JSON.stringify([mode, argument, typeof cost === 'object' ? Object.entries(cost) : cost, policies, plan])
@@ -70,6 +73,7 @@ export class Shapes {
     marks: readonly ChargeMark[],
     actual: Cost | undefined,
   ): { readonly back: Shape | undefined; readonly more: Shape | undefined } {
+    assertCost(actual)
     if (typeof actual === 'object') for (const name of Object.keys(actual)) this.#policy(name)
     const back: Slot[] = []
     const more: Slot[] = []
@@ -107,7 +111,7 @@ export class Shapes {
       const size = limits?.[name]
       const chosen =
         size !== undefined ? resize(size) : ((plan === undefined ? undefined : planned(plan)) ?? parameters)
-      const units = typeof cost === 'number' ? cost : (cost[name] ?? 1)
+      const { [name]: units = 1 } = typeof cost === 'number' ? { [name]: cost } : cost
       return this.#slot(name, policy, milliOf(name, units), chosen)
     })
     if (new Set(policies).size !== policies.length) throw badArgument('a policy is named twice')
@@ -134,6 +138,14 @@ function isPlain(charge: Charge): boolean {
     charge.plan === undefined &&
     charge.limits === undefined
   )
+}
+
+// A number in a string, as requests have them, would otherwise count as no cost given.
+function assertCost(cost: unknown): void {
+  if (cost === undefined || typeof cost === 'number') return
+  if (typeof cost !== 'object' || cost === null || Array.isArray(cost)) {
+    throw badArgument('a cost must be a number of units, or an object of such numbers by policy')
+  }
 }
 
 function milliOf(name: string, units: number): number {

@@ -353,6 +353,23 @@ describe('a limiter with Redis', () => {
     await Promise.all(limiters.map((limiter) => limiter.close()))
   })
 
+  it('keeps what takes longer than Redis can count to come back for a century', async () => {
+    const options = fresh()
+    await using limiter = createRateLimiter({
+      ...options,
+      policies: {
+        gcra: gcra({ limit: 1e9, per: '3650d' }),
+        drops: tokenBucket({ capacity: 1e9, refill: 0.001, per: '1h', style: 'interval' }),
+      },
+    })
+    await limiter.penalty('user', 1e9)
+    await limiter.setLimit('user', 'gcra', 5)
+    expect(await limiter.check('user')).toMatchObject({ allowed: false, source: 'redis', reason: 'limit' })
+    const keys = await redis.keys(`${options.prefix}:{*}:user:*`)
+    expect(keys).toHaveLength(2)
+    for (const key of keys) expect(await redis.pttl(key)).toBeGreaterThan(99 * 365 * 86_400_000)
+  })
+
   it('survives SCRIPT FLUSH', async () => {
     await using limiter = createRateLimiter({ ...fresh(), policies: { api: gcra({ limit: 10, per: '1h' }) } })
     await limiter.check('user:1')

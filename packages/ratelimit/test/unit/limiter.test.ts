@@ -206,6 +206,15 @@ describe('a limiter without Redis', () => {
     await expect(limiter.check('a', { plan: 'nope' })).rejects.toMatchObject({
       code: 'LIMIT_ERR_BAD_ARGUMENT',
     })
+    for (const cost of ['5', null, [5], true, 5n, { api: '5' }, { api: null }]) {
+      const wrong = { code: 'LIMIT_ERR_BAD_ARGUMENT' }
+      await expect(limiter.check('a', { cost: cost as never })).rejects.toMatchObject(wrong)
+      await using reserved = await limiter.reserve('b', { cost: 0 })
+      await expect(reserved.commit(cost as never)).rejects.toMatchObject(wrong)
+    }
+    await expect(limiter.check('a', { policies: 'api' as never })).rejects.toMatchObject({
+      code: 'LIMIT_ERR_BAD_ARGUMENT',
+    })
     // Longer than timers can: these would end at once.
     await expect(limiter.reserve('a', { expires: '25d' })).rejects.toThrow(/up to 24 days/)
     await expect(limiter.acquire('a', { maxWait: '25d' })).rejects.toThrow(/up to 24 days/)

@@ -2,10 +2,10 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 
 /** What an entry may weigh minified and compressed with Brotli, its dependencies included, its peers not. */
 const LIMITS = {
-  '@cays/cache': '25 kB',
+  '@cays/cache': '27 kB',
   '@cays/db-router': '30 kB',
-  '@cays/ratelimit': '21 kB',
-  '@cays/ratelimit/testing': '20 kB',
+  '@cays/ratelimit': '22 kB',
+  '@cays/ratelimit/testing': '21 kB',
   '@cays/realtime': '25 kB',
   '@cays/storage': '48 kB',
   '@cays/testkit': '50 kB',

@@ -1,5 +1,6 @@
 import type { Duration } from '@cays/core/duration'
-import type { Router, SessionHandle } from './router.ts'
+import type { Router } from './router.ts'
+import type { SessionHandle } from './sessions.ts'
 import { optionReader } from './settings.ts'
 
 /** What carries the bookmark from one request to the next. */

@@ -37,10 +37,9 @@ export type {
   Explanation,
   HealthReport,
   Router,
-  SessionHandle,
-  SessionOptions,
   TransactionClient,
 } from './router.ts'
 export type { Health, Role } from './server.ts'
 export type { ServerReport } from './server-report.ts'
+export type { SessionHandle, SessionOptions } from './sessions.ts'
 export type { Isolation, TransactionOptions } from './transaction.ts'

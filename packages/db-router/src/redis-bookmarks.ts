@@ -4,7 +4,8 @@ import { messageOf } from '@cays/core/error'
 import { redisScript, type ScriptClient } from '@cays/core/redis-script'
 import { rankBookmark } from './bookmark.ts'
 import { UsageError } from './errors.ts'
-import type { Router, SessionHandle } from './router.ts'
+import type { Router } from './router.ts'
+import type { SessionHandle } from './sessions.ts'
 import { optionReader } from './settings.ts'
 
 /** What {@link redisBookmarks} takes. */

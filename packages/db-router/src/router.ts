@@ -1,13 +1,10 @@
-import { AsyncLocalStorage } from 'node:async_hooks'
-import type { EventEmitter } from 'node:events'
 import { messageOf } from '@cays/core/error'
 import { Lifecycle } from '@cays/core/lifecycle'
 import type pg from 'pg'
 import type { PoolClient, QueryResult, Submittable } from 'pg'
-import { decodeBookmark, encodeBookmark } from './bookmark.ts'
 import type { ConnectionPool, PoolReport } from './connection-pool.ts'
 import type { Discovery } from './discovery.ts'
-import { type Checkout, Dispatcher } from './dispatcher.ts'
+import { Dispatcher } from './dispatcher.ts'
 import { UnavailableError, UsageError } from './errors.ts'
 import { type Middleware, type MiddlewareOptions, sessionMiddleware } from './express.ts'
 import { CATALOG_QUERY, type CatalogRow, FunctionCatalog } from './function-catalog.ts'
@@ -16,6 +13,7 @@ import { formatLsn } from './lsn.ts'
 import type { Route, RouterOptions } from './options.ts'
 import { Paces } from './pace.ts'
 import { Placement } from './placement.ts'
+import { submitQueryObject } from './query-object.ts'
 import { type Request, readRequest, withTimeout } from './request.ts'
 import { type PoolBackend, RoutedPool } from './routed-pool.ts'
 import { RouterClient } from './router-client.ts'
@@ -23,6 +21,7 @@ import { Search } from './search.ts'
 import type { Server } from './server.ts'
 import { reportOf, type ServerReport } from './server-report.ts'
 import { Session } from './session.ts'
+import { type SessionHandle, type SessionOptions, Sessions } from './sessions.ts'
 import { optionReader, readServers, resolveOptions, type Settings } from './settings.ts'
 import { StatementCache } from './statement-cache.ts'
 import { addressOf, SERVER_CHANNEL, STALENESS_CHANNEL } from './telemetry.ts'
@@ -57,32 +56,6 @@ export interface Explanation {
   readonly position: string | undefined
 }
 
-/** Where a session starts. */
-export interface SessionOptions {
-  /**
-   * The bookmark of an earlier session, from this process or another, or several of them. An invalid or old one is
-   * ignored. `'latest'` stands for all that was acknowledged before the session began, whoever wrote it: that costs a
-   * question to the primary, shared by all who ask it at the time.
-   */
-  readonly from?: string | readonly string[] | undefined
-}
-
-/** What a session's function gets. */
-export interface SessionHandle {
-  /**
-   * What a later session must continue from to see all that this one wrote. Costs nothing. Needs the
-   * `bookmark.secret` option.
-   */
-  bookmark(): string
-  /**
-   * Asks the primary how far its log is if this session wrote something since, so that whoever continues from the
-   * bookmark need not. Never rejects: while no primary answers the bookmark stays as good, but costs that question.
-   */
-  settle(): Promise<void>
-  /** True when something was written in this session, so that its bookmark is worth carrying. */
-  readonly wrote: boolean
-}
-
 /** Inside `transaction`: one connection, all statements between BEGIN and COMMIT. */
 export type TransactionClient = Pick<PoolClient, 'query'>
 
@@ -114,8 +87,7 @@ export class Router extends RoutedPool implements AsyncDisposable {
   readonly #dispatcher: Dispatcher
   readonly #catalog: FunctionCatalog
   readonly #lifecycle: Lifecycle
-  readonly #ambient = new AsyncLocalStorage<Session>()
-  readonly #process: Session
+  readonly #sessions: Sessions
   readonly #listener: Listener
   readonly #search: Search | undefined
 
@@ -146,7 +118,7 @@ export class Router extends RoutedPool implements AsyncDisposable {
       catalog: this.#catalog,
       paces: settings.pipeline || settings.prepare ? new Paces(settings.pipeline?.slow ?? 0) : undefined,
     })
-    this.#process = new Session(this.#topology, undefined)
+    this.#sessions = new Sessions(this.#topology, settings.bookmark)
     this.#lifecycle = new Lifecycle({
       closed: () =>
         new UnavailableError('DB_ERR_CLOSED', 'the router was closed before the statement started'),
@@ -201,14 +173,12 @@ export class Router extends RoutedPool implements AsyncDisposable {
     if (typeof work !== 'function') {
       throw new UsageError('DB_ERR_USAGE', 'session: pass a function to run')
     }
-    const session = this.#newSession(typeof first === 'function' ? {} : first)
-    return await this.#ambient.run(session, () => work(this.#handle(session)))
+    return await this.#sessions.run(typeof first === 'function' ? {} : first, work)
   }
 
   /** Runs `work` in a new session without waiting for it: for middleware, whose work ends elsewhere. */
   enter(options: SessionOptions, work: (session: SessionHandle) => void): void {
-    const session = this.#newSession(options)
-    this.#ambient.run(session, () => work(this.#handle(session)))
+    this.#sessions.run(options, work)
   }
 
   /**
@@ -216,7 +186,7 @@ export class Router extends RoutedPool implements AsyncDisposable {
    * or another carrier of your own. Costs nothing. Needs `bookmark.secret`.
    */
   bookmark(): string {
-    return this.#handle(this.#ambient.getStore() ?? this.#process).bookmark()
+    return this.#sessions.bookmark()
   }
 
   /**
@@ -233,7 +203,7 @@ export class Router extends RoutedPool implements AsyncDisposable {
     const read = this.#dispatcher.isRead(statement)
     const { routing, consistency } = this.#settings
     const replica = read && routing !== 'explicit' && consistency !== 'strong'
-    const session = this.#ambient.getStore() ?? this.#process
+    const session = this.#sessions.current
     const { maxStaleness } = this.#settings
     const demand = { ...DEMAND, consistency, maxStaleness, session }
     const ready = replica ? this.#placement.ready(demand, performance.now()) : []
@@ -320,7 +290,7 @@ export class Router extends RoutedPool implements AsyncDisposable {
     try {
       leave = this.#lifecycle.enter()
       const request = this.#request(given, values, route)
-      const session = this.#ambient.getStore() ?? this.#process
+      const session = this.#sessions.current
       if (request.timeout === undefined) return this.#dispatcher.run(request, session, leave)
       const done = leave
       return withTimeout(request, (limited) => this.#dispatcher.run(limited, session, done))
@@ -341,51 +311,16 @@ export class Router extends RoutedPool implements AsyncDisposable {
     return readRequest(given, values, this.#settings, route, QUERY_OPTIONS)
   }
 
-  /** Query objects such as cursors and streams: one server, never repeated. */
   #submit(query: Submittable, route: Route): Submittable {
-    const leave = this.#lifecycle.enter()
-    this.#checkoutFor(query, route)
-      .then(({ connection, release, wrote }) => {
-        let ended = false
-        const end = (error: unknown) => {
-          if (ended) return
-          ended = true
-          release(error instanceof Error)
-          wrote()
-          leave()
-        }
-        const emitter = query as unknown as EventEmitter
-        for (const name of ['end', 'close', 'error']) emitter.on(name, end)
-        connection.client.query(query)
-      })
-      .catch((error: unknown) => {
-        leave()
-        ;(query as unknown as { handleError(error: unknown): void }).handleError(error)
-      })
-    return query
-  }
-
-  async #checkoutFor(query: Submittable, route: Route): Promise<Checkout & { wrote: () => void }> {
-    const inner = query as { text?: unknown; cursor?: { text?: unknown } }
-    const text = inner.text ?? inner.cursor?.text
-    const session = this.#ambient.getStore() ?? this.#process
-    const read =
-      route === 'replica' ||
-      (route === 'auto' &&
-        this.#settings.routing === 'auto' &&
-        typeof text === 'string' &&
-        this.#dispatcher.isRead(this.#dispatcher.statement(text)))
-    if (!read) {
-      return { ...(await this.#dispatcher.checkoutPrimary(undefined)), wrote: () => session.wrote() }
-    }
-    const found = await this.#dispatcher.checkoutReplica({
-      consistency: this.#settings.consistency,
-      maxStaleness: this.#settings.maxStaleness,
-      session,
-      asked: route === 'replica',
-      signal: undefined,
+    const done = this.#lifecycle.enter()
+    submitQueryObject(query, {
+      dispatcher: this.#dispatcher,
+      settings: this.#settings,
+      session: this.#sessions.current,
+      route,
+      done,
     })
-    return { ...found, wrote: () => {} }
+    return query
   }
 
   async #connect(route: Route): Promise<PoolClient> {
@@ -398,49 +333,12 @@ export class Router extends RoutedPool implements AsyncDisposable {
     return new RouterClient({
       dispatcher: this.#dispatcher,
       topology: this.#topology,
-      session: this.#ambient.getStore() ?? this.#process,
+      session: this.#sessions.current,
       pooler: this.#settings.pooler !== undefined,
       replicas: this.#settings.routing === 'auto',
       read: (given, values) => this.#request(given, values, route),
       released: leave,
     })
-  }
-
-  #newSession(options: SessionOptions): Session {
-    const read = optionReader('session')
-    read.known(options, ['from'])
-    const session = new Session(this.#topology, this.#process)
-    const given = typeof options.from === 'string' ? [options.from] : (options.from ?? [])
-    for (const from of given) {
-      if (from === 'latest') session.saw()
-      else {
-        const { secret, ttl } = this.#bookmarkSettings()
-        const bookmark = decodeBookmark(read.string('from', from, ''), secret, ttl)
-        if (bookmark) session.resume(bookmark)
-      }
-    }
-    return session
-  }
-
-  #handle(session: Session): SessionHandle {
-    return {
-      bookmark: () => encodeBookmark(session.bookmark(), this.#bookmarkSettings().secret),
-      settle: async () => void (await session.floor()),
-      get wrote() {
-        return session.written > 0
-      },
-    }
-  }
-
-  #bookmarkSettings(): NonNullable<Settings['bookmark']> {
-    const { bookmark } = this.#settings
-    if (!bookmark) {
-      throw new UsageError(
-        'DB_ERR_OPTIONS',
-        'bookmarks need the option bookmark.secret, the same on every node',
-      )
-    }
-    return bookmark
   }
 
   #named(call: string, name: string): Server {
@@ -480,7 +378,7 @@ export class Router extends RoutedPool implements AsyncDisposable {
 
   async #loadCatalog(): Promise<readonly CatalogRow[]> {
     const request = this.#request(CATALOG_QUERY, undefined, 'primary')
-    const { rows } = await this.#dispatcher.run(request, this.#process)
+    const { rows } = await this.#dispatcher.run(request, this.#sessions.process)
     return rows as CatalogRow[]
   }
 

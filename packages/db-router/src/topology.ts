@@ -1,33 +1,21 @@
-import { delay, raceAbort } from '@cays/core/abort'
+import { raceAbort } from '@cays/core/abort'
 import { awake } from './awake.ts'
 import type { PoolReport } from './connection-pool.ts'
-import { type Position, sameLog } from './lsn.ts'
+import type { Position } from './lsn.ts'
 import { PrimaryLog } from './primary-log.ts'
-import { Prober } from './prober.ts'
+import { RiseAndFall } from './rise-and-fall.ts'
 import { type Sample, Server } from './server.ts'
+import { ServerWatch } from './server-watch.ts'
 import type { ServerSettings, Settings } from './settings.ts'
 import { WriteBuffer } from './write-buffer.ts'
 
 interface Member {
   readonly server: Server
-  readonly prober: Prober
-  good: number
-  bad: number
-  wake: () => void
-  /** Woken while a probe was under way, which may have been sent too early to tell. */
-  woken: boolean
-  /** `performance.now()` of the next probe. */
-  due: number
-  catchingUp: Promise<void> | undefined
+  readonly watch: ServerWatch
+  readonly standing: RiseAndFall
   replayed: number
   /** Why the last probe failed, until one succeeds. */
   error: unknown
-  /** However good its probes, it is not used before: statements failed there. */
-  heldUntil: number
-  /** How long it was held last, in milliseconds. */
-  held: number
-  /** When a statement failed there last. */
-  failedAt: number
   /** Discovery still names it. */
   listed: boolean
   removed: boolean
@@ -43,14 +31,8 @@ export interface TopologyEvents {
   readonly measured: (server: Server) => void
 }
 
-/** While a server is down or no primary is known, it is asked this often, in milliseconds. */
-const URGENT = 100
-/** Time between two looks at a replica that somebody waits for, in milliseconds. */
-const CATCH_UP_STEP = 3
 /** Statements that fail on a replica one after the other before it is left. */
 const FAILURES = 5
-/** How long it is left then, the first time and at most, in milliseconds. */
-const HOLD = { first: 5_000, longest: 120_000 }
 /** What a server that nobody lists any more may still take for its statements, in milliseconds. */
 const FAREWELL = 60_000
 
@@ -90,7 +72,7 @@ export class Topology {
     this.log = new PrimaryLog(async () => {
       const member = this.#members.find(({ server }) => server === this.#primary)
       if (!member) throw new Error('no primary is known')
-      return await awake(member.prober.probe())
+      return await member.watch.ask()
     })
   }
 
@@ -125,7 +107,7 @@ export class Topology {
       this.#servers = this.#members.map((each) => each.server)
       rounds.push(
         new Promise<void>((resolve) => {
-          const loop = this.#watch(member, resolve).finally(() => this.#loops.delete(loop))
+          const loop = member.watch.run(resolve).finally(() => this.#loops.delete(loop))
           this.#loops.add(loop)
         }),
       )
@@ -146,7 +128,7 @@ export class Topology {
 
   /** A statement is about to run: probes that are due and wait for one start now. For `health: 'passive'`. */
   nudge(now: number): void {
-    for (const member of this.#members) if (now >= member.due) member.wake()
+    for (const { watch } of this.#members) watch.nudge(now)
   }
 
   /**
@@ -176,13 +158,11 @@ export class Topology {
   suspect(server: Server, certainly: boolean): void {
     const member = this.#memberOf(server)
     if (!member) return
-    member.woken = true
     if (certainly && server.health !== 'down') {
-      member.bad = this.#settings.health.fall
-      member.good = 0
+      member.standing.fell()
       this.#down(member, new Error('the server refuses connections'))
     }
-    member.wake()
+    member.watch.wake()
   }
 
   /**
@@ -192,18 +172,13 @@ export class Topology {
   failed(server: Server): void {
     const member = this.#memberOf(server)
     const now = performance.now()
-    // What breaks all at once is one failure.
-    if (!member || server.role !== 'replica' || now - member.failedAt < URGENT) return
-    member.failedAt = now
+    if (!member || server.role !== 'replica' || !member.standing.failed(now)) return
     if (++server.failures < FAILURES) return
     const others = this.#servers.some(
       (other) => other !== server && other.role === 'replica' && other.health === 'up' && !other.draining,
     )
     if (!others || server.health !== 'up') return
-    const again = now - member.heldUntil < HOLD.longest
-    member.held = again ? Math.min(member.held * 2, HOLD.longest) : HOLD.first
-    member.heldUntil = now + member.held
-    member.good = 0
+    member.standing.hold(now)
     this.#down(member, new Error('statements keep failing on the server'))
   }
 
@@ -233,23 +208,14 @@ export class Topology {
 
   /** Resolves to true when `server` has replayed up to `position`, to false when `milliseconds` are over. */
   async catchUp(server: Server, position: Position, milliseconds: number): Promise<boolean> {
-    const member = this.#memberOf(server)
-    const end = performance.now() + milliseconds
-    while (!server.reached(position)) {
-      if (!member || server.health !== 'up' || performance.now() >= end) return false
-      member.catchingUp ??= this.#look(member).finally(() => {
-        member.catchingUp = undefined
-      })
-      await member.catchingUp
-    }
-    return true
+    const watch = this.#memberOf(server)?.watch
+    return watch ? await watch.catchUp(position, milliseconds) : server.reached(position)
   }
 
   async close(): Promise<void> {
     this.#closing.abort()
     this.#buffer.close()
-    await Promise.all(this.#members.map((member) => member.prober.close()))
-    this.#wakeAll()
+    await Promise.all(this.#members.map(({ watch }) => watch.close()))
     await Promise.all(this.#loops)
     await Promise.all(this.#servers.map((server) => server.close()))
   }
@@ -266,23 +232,22 @@ export class Topology {
         if (server.role === (standby ? 'primary' : 'replica')) this.suspect(server, false)
       },
     })
-    return {
+    const member: Member = {
       server,
-      prober: new Prober(server, this.#settings),
-      good: 0,
-      bad: 0,
-      wake: () => {},
-      woken: false,
-      due: 0,
-      catchingUp: undefined,
+      watch: new ServerWatch(server, this.#settings, this.log, {
+        answered: (sample, since) => this.#answered(member, sample, since),
+        missed: (error) => this.#missed(member, error),
+        replayed: (sample) => this.#replayed(member, sample),
+        leaderless: () => this.#primary === undefined,
+        awaited: () => this.#buffer.waiting > 0,
+      }),
+      standing: new RiseAndFall(this.#settings.health),
       replayed: 0,
       error: undefined,
-      heldUntil: Number.NEGATIVE_INFINITY,
-      held: 0,
-      failedAt: Number.NEGATIVE_INFINITY,
       listed: true,
       removed: false,
     }
+    return member
   }
 
   #memberOf(server: Server): Member | undefined {
@@ -292,75 +257,19 @@ export class Topology {
   /** Lets go of servers that nobody lists; the primary only once there is another. */
   #sweep(): void {
     for (const member of this.#members) {
-      const { server, prober } = member
+      const { server, watch } = member
       if (member.listed || server === this.#primary) continue
       member.removed = true
       this.#members = this.#members.filter((each) => each !== member)
       this.#servers = this.#members.map((each) => each.server)
-      member.wake()
-      const farewell = Promise.all([prober.close(), server.close(FAREWELL, this.#closing.signal)])
+      const farewell = Promise.all([watch.close(), server.close(FAREWELL, this.#closing.signal)])
       const loop = farewell.then(() => {}).finally(() => this.#loops.delete(loop))
       this.#loops.add(loop)
     }
   }
 
-  async #look(member: Member): Promise<void> {
-    const known = member.server.sample?.position
-    try {
-      if (known === undefined) await delay(CATCH_UP_STEP)
-      else {
-        const sample = await awake(member.prober.replay(known))
-        const now = member.server.sample?.position
-        if (now && sameLog(now, known)) this.#replayed(member, sample)
-        if (sample.position.lsn < (this.log.head?.lsn ?? 0)) await delay(CATCH_UP_STEP)
-      }
-    } catch {
-      member.wake()
-      await delay(CATCH_UP_STEP)
-    }
-  }
-
-  async #watch(member: Member, first: () => void): Promise<void> {
-    const { interval, fall } = this.#settings.health
-    for (let round = 0; !this.closed && !member.removed; round++) {
-      const since = this.log.clock
-      member.woken = false
-      let wait = interval * (0.9 + Math.random() * 0.2)
-      try {
-        this.#answered(member, await member.prober.probe(), since)
-        const unproven = member.server.role === 'replica' && member.server.freshAsOf < 0 && round < 20
-        if (!this.#primary || member.server.health !== 'up' || unproven) wait = Math.min(wait, URGENT)
-      } catch (error) {
-        if (this.closed) break
-        this.#missed(member, error)
-        wait = member.bad < fall ? 0 : Math.min(wait, URGENT)
-      }
-      first()
-      await this.#pause(member, wait)
-    }
-    first()
-  }
-
-  async #pause(member: Member, longest: number): Promise<void> {
-    const milliseconds = member.woken ? 0 : longest
-    member.due = performance.now() + milliseconds
-    await new Promise<void>((resolve) => {
-      // Passive: only a statement, or one that waits for a primary, makes the next probe happen.
-      const watched = !this.#settings.health.passive || this.#buffer.waiting > 0 || member.woken
-      const timer = watched ? setTimeout(resolve, milliseconds) : undefined
-      timer?.unref()
-      member.wake = () => {
-        clearTimeout(timer)
-        resolve()
-      }
-      if (this.closed || member.removed) member.wake()
-    })
-    member.wake = () => {}
-    member.due = Number.POSITIVE_INFINITY
-  }
-
   #wakeAll(): void {
-    for (const member of this.#members) member.wake()
+    for (const { watch } of this.#members) watch.wake()
   }
 
   /** The primary as configured says which system is meant, and later the address of the elected one. */
@@ -381,8 +290,7 @@ export class Topology {
     if (member.removed) return
     if (!this.#belongs(server, sample)) throw new Error('the server belongs to another database system')
     const before = `${server.role}/${server.health}`
-    member.bad = 0
-    member.good++
+    member.standing.answered()
     member.error = undefined
     server.role = sample.role
     if (sample.position.timeline > this.#timeline) {
@@ -401,9 +309,8 @@ export class Topology {
     if (before !== `${server.role}/${server.health}`) this.#events.changed(server)
   }
 
-  #mayRise({ server, good, heldUntil }: Member): boolean {
-    if (server.role === 'primary' || server.health === 'unknown') return true
-    return good >= this.#settings.health.rise && performance.now() >= heldUntil
+  #mayRise({ server, standing }: Member): boolean {
+    return server.role === 'primary' || server.health === 'unknown' || standing.mayRise(performance.now())
   }
 
   #replayed(member: Member, sample: Sample): void {
@@ -426,15 +333,14 @@ export class Topology {
     this.#events.measured(server)
   }
 
-  #missed(member: Member, error: unknown): void {
-    member.good = 0
-    member.bad++
+  #missed(member: Member, error: unknown): boolean {
+    const { standing } = member
+    standing.missed()
     member.error = error
     // Over the next connection there may be another server, or the same with less replayed.
     if (member.server.role !== 'primary') member.server.sample = undefined
-    if (member.bad >= this.#settings.health.fall || member.server.health === 'unknown') {
-      this.#down(member, error)
-    }
+    if (standing.fallen || member.server.health === 'unknown') this.#down(member, error)
+    return !standing.fallen
   }
 
   #down({ server }: Member, error: unknown): void {

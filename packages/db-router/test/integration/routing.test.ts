@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { type PostgresCluster, startPostgres } from '@cays/testkit'
 import pg from 'pg'
+import QueryStream from 'pg-query-stream'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createRouter, type Router } from '../../src/index.ts'
 import { PATIENT, settled } from '../settled.ts'
@@ -65,6 +66,22 @@ describe('a router in place of a pool', () => {
       db.query(query)
     })
     expect(rows).toEqual([{ one: 1 }])
+  })
+
+  test('takes a stream, on one connection of a replica that comes back however the stream ends', async () => {
+    const back = () => expect.poll(() => db.idleCount === db.totalCount).toBe(true)
+    const text = 'select g, pg_is_in_recovery() as replica from generate_series(1, 500) g'
+    const rows: { replica: boolean }[] = []
+    for await (const row of db.query(new QueryStream(text, [], { batchSize: 50 }))) rows.push(row)
+    expect(rows.map(({ replica }) => replica)).toEqual(Array(500).fill(true))
+    await back()
+    for await (const row of db.query(new QueryStream(text, [], { batchSize: 50 }))) {
+      if (row.g === 60) break
+    }
+    await back()
+    const failing = db.query(new QueryStream('select 1 / (g - 60) from generate_series(1, 99) g'))
+    await expect(failing.toArray()).rejects.toMatchObject({ code: '22012' })
+    await back()
   })
 
   test('counts the connections of all servers and forwards their events', async () => {

@@ -370,6 +370,30 @@ describe('a limiter with Redis', () => {
     for (const key of keys) expect(await redis.pttl(key)).toBeGreaterThan(99 * 365 * 86_400_000)
   })
 
+  it('keeps 32 bytes of a subject per policy, and 16 per charge of a log', async () => {
+    const options = fresh()
+    await using limiter = createRateLimiter({
+      ...options,
+      policies: {
+        gcra: gcra({ limit: 10, per: '1h' }),
+        bucket: tokenBucket({ capacity: 10, per: '1h' }),
+        interval: tokenBucket({ capacity: 10, per: '1h', style: 'interval' }),
+        fixed: fixedWindow({ limit: 10, per: '1h' }),
+        sliding: slidingWindow({ limit: 10, per: '1h' }),
+        yearly: quota({ limit: 10, period: 'year' }),
+        log: slidingLog({ limit: 10, per: '1h' }),
+      },
+    })
+    for (let call = 0; call < 3; call++) await limiter.check('user')
+    for (const key of await redis.keys(`${options.prefix}:{*}:user:*`)) {
+      const values = key.includes(':log:')
+        ? await redis.lrangeBuffer(key, 0, -1)
+        : [await redis.getBuffer(key)]
+      const bytes = values.map((value) => value?.length)
+      expect([key, bytes]).toEqual([key, key.includes(':log:') ? [32, 16, 16, 16] : [32]])
+    }
+  })
+
   it('survives SCRIPT FLUSH', async () => {
     await using limiter = createRateLimiter({ ...fresh(), policies: { api: gcra({ limit: 10, per: '1h' }) } })
     await limiter.check('user:1')

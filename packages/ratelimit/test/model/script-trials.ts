@@ -138,6 +138,28 @@ export const SCRIPT_TRIALS: readonly Trial[] = [
   },
   {
     seeded: false,
+    promise: 'ends blocks and own limits to the microsecond',
+    async run(ground, script) {
+      const { ask, resize, names } = asking(ground, clocked(script), everyAlgorithm)
+      await setClock(ground, START)
+      for (const policy of names) {
+        await resize(policy, 9, 40 * SECOND)
+        await ask(MODE.block, { policies: [policy], cost: 0 }, 20 * SECOND)
+      }
+      const at = async (now: number) => {
+        await setClock(ground, now)
+        const { granted, slots } = await ask(MODE.peek, {})
+        return [granted, ...slots.map(({ parameters: { cap }, blocked }) => [cap, blocked])]
+      }
+      const all = (cap: number, blocked: number) => names.map(() => [cap, blocked])
+      deepStrictEqual(await at(START + 20 * SECOND - 1), [false, ...all(9_000, START + 20 * SECOND)])
+      deepStrictEqual(await at(START + 20 * SECOND), [true, ...all(9_000, 0)])
+      deepStrictEqual(await at(START + 40 * SECOND - 1), [true, ...all(9_000, 0)])
+      deepStrictEqual(await at(START + 40 * SECOND), [true, ...all(3_000, 0)])
+    },
+  },
+  {
+    seeded: false,
     promise: 'reads logs of any length',
     async run(ground, script) {
       const { ask } = asking(ground, clocked(script), { log: slidingLog({ limit: 150, per: '1s' }) })

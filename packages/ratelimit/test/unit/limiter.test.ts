@@ -96,6 +96,26 @@ describe('a limiter without Redis', () => {
       remaining: 5,
     })
     expect((await limiter.peek('user:1', { limits: { api: { limit: 7 } } })).policies.api?.limit).toBe(7)
+    // A policy that does not know the plan keeps its own size; with one number a burst keeps its proportion.
+    await using two = createRateLimiter({
+      policies: {
+        plain: gcra({ limit: 3, per: '1m' }),
+        planned: gcra({ limit: 2, per: '1m', burst: 4, plans: { pro: 5, team: { limit: 9, burst: 9 } } }),
+      },
+    })
+    const sizes = async (plan: 'pro' | 'team') =>
+      Object.values((await two.peek('user:1', { plan })).policies).map(({ limit, capacity }) => [
+        limit,
+        capacity,
+      ])
+    expect(await sizes('pro')).toEqual([
+      [3, 3],
+      [5, 10],
+    ])
+    expect(await sizes('team')).toEqual([
+      [3, 3],
+      [9, 9],
+    ])
     await limiter.check('user:1')
     await limiter.setLimit('user:1', 'api', 10)
     expect((await limiter.peek('user:1')).policies.api).toMatchObject({
@@ -105,6 +125,15 @@ describe('a limiter without Redis', () => {
     })
     await limiter.setLimit('user:1', 'api', undefined)
     expect((await limiter.peek('user:1')).policies.api).toMatchObject({ limit: 2, remaining: 1 })
+  })
+
+  it("forgets a subject's own limit when its time is over", async () => {
+    await using limiter = createRateLimiter({ policies: { api: gcra({ limit: 2, per: '1m' }) } })
+    await limiter.setLimit('user:1', 'api', 10, { expires: '1h' })
+    await vi.advanceTimersByTimeAsync(3_599_999)
+    expect((await limiter.peek('user:1')).policies.api?.limit).toBe(10)
+    await vi.advanceTimersByTimeAsync(1)
+    expect((await limiter.peek('user:1')).policies.api?.limit).toBe(2)
   })
 
   it('refunds, penalises, blocks and resets', async () => {

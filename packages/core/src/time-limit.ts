@@ -5,7 +5,7 @@ interface Waiting {
 
 /**
  * Gives every piece of work the same time. One timer watches over all of them: work that is done in time, as
- * nearly all is, arms and cancels none of its own. It keeps no process alive.
+ * nearly all is, arms and cancels none of its own. It keeps the process alive while work is under way, no longer.
  *
  * Work is late only when its result is not here either once the event loop has looked at its sockets: an
  * answer that waited behind a busy event loop counts.
@@ -15,7 +15,8 @@ export class TimeLimit {
   readonly #late: () => unknown
   // In the order they began, which is the order they run out.
   readonly #waiting = new Set<Waiting>()
-  #watching = false
+  /** Set while it watches, until it has looked. */
+  #timer: NodeJS.Timeout | undefined
 
   /** `late` makes the reason of a rejection. */
   constructor(milliseconds: number, late: () => unknown) {
@@ -28,30 +29,35 @@ export class TimeLimit {
     return new Promise((resolve, reject) => {
       const waiting = { until: performance.now() + this.#milliseconds, reject }
       this.#waiting.add(waiting)
-      if (!this.#watching) this.#watch(this.#milliseconds)
+      if (!this.#timer) this.#watch(this.#milliseconds)
+      else if (this.#waiting.size === 1) this.#timer.ref()
       work.then(
         (value) => {
-          this.#waiting.delete(waiting)
+          this.#done(waiting)
           resolve(value)
         },
         (error: unknown) => {
-          this.#waiting.delete(waiting)
+          this.#done(waiting)
           reject(error)
         },
       )
     })
   }
 
+  #done(waiting: Waiting): void {
+    this.#waiting.delete(waiting)
+    if (this.#waiting.size === 0) this.#timer?.unref()
+  }
+
   #watch(milliseconds: number): void {
-    this.#watching = true
-    setTimeout(() => {
+    this.#timer = setTimeout(() => {
       const now = performance.now()
       setImmediate(() => setImmediate(() => this.#look(now)))
-    }, Math.ceil(milliseconds)).unref()
+    }, Math.ceil(milliseconds))
   }
 
   #look(now: number): void {
-    this.#watching = false
+    this.#timer = undefined
     for (const waiting of this.#waiting) {
       if (waiting.until > now) {
         this.#watch(waiting.until - now)

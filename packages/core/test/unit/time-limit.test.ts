@@ -51,6 +51,27 @@ describe('TimeLimit', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
+  it('keeps the process alive while work is under way, and no longer', async () => {
+    vi.useRealTimers()
+    const alive = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
+    const before = alive()
+    const limit = limitOf(60_000)
+    let end = () => {}
+    const work = limit.race(
+      new Promise<void>((resolve) => {
+        end = resolve
+      }),
+    )
+    expect(alive()).toBe(before + 1)
+    end()
+    await work
+    expect(alive()).toBe(before)
+    const again = limit.race(Promise.resolve())
+    expect(alive()).toBe(before + 1)
+    await again
+    expect(alive()).toBe(before)
+  })
+
   it('takes a result that waited behind a busy event loop', async () => {
     vi.useRealTimers()
     const limit = limitOf(5)

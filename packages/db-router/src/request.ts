@@ -2,10 +2,10 @@ import { deadline } from '@cays/core/abort'
 import type { Duration } from '@cays/core/duration'
 import type { OptionReader } from '@cays/core/options'
 import type { QueryConfig } from 'pg'
-import { RolledBackError } from './errors.ts'
+import { RolledBackError, UsageError } from './errors.ts'
 import type { Hedging } from './hedged-read.ts'
 import type { Consistency, Route } from './options.ts'
-import { CONSISTENCIES, readHedge, type Settings } from './settings.ts'
+import { CONSISTENCIES, readHedge, readSignal, type Settings } from './settings.ts'
 
 /** What one call may say about its statement; `pg` ignores these fields. */
 export interface StatementOptions {
@@ -70,6 +70,9 @@ export function readRequest(
   }
   const options = given as StatementOptions
   const { text } = given
+  if (typeof text !== 'string' && typeof given.name !== 'string') {
+    throw new UsageError('DB_ERR_USAGE', 'query: the query object has no text')
+  }
   const plain = typeof text === 'string' && isPlain(given, settings.pooler !== undefined)
   return {
     config: plain ? text : given,
@@ -81,9 +84,10 @@ export function readRequest(
         : read.oneOf('route', options.route, route, ['auto', 'primary', 'replica']),
     consistency: read.oneOf('consistency', options.consistency, settings.consistency, CONSISTENCIES),
     maxStaleness: read.duration('maxStaleness', options.maxStaleness, settings.maxStaleness),
-    idempotent: options.idempotent,
+    idempotent:
+      options.idempotent === undefined ? undefined : read.boolean('idempotent', options.idempotent, false),
     hedge: options.hedge === false ? undefined : (readHedge(read, options.hedge) ?? settings.hedge),
-    signal: options.signal,
+    signal: readSignal(read, options.signal),
     timeout:
       options.timeout === undefined ? undefined : read.duration('timeout', options.timeout, 0, { min: 1 }),
   }

@@ -22,7 +22,7 @@ import type { Server } from './server.ts'
 import { reportOf, type ServerReport } from './server-report.ts'
 import { Session } from './session.ts'
 import { type SessionHandle, type SessionOptions, Sessions } from './sessions.ts'
-import { optionReader, readServers, resolveOptions, type Settings } from './settings.ts'
+import { optionReader, readServers, readSignal, resolveOptions, type Settings } from './settings.ts'
 import { StatementCache } from './statement-cache.ts'
 import { addressOf, SERVER_CHANNEL, STALENESS_CHANNEL } from './telemetry.ts'
 import { Topology } from './topology.ts'
@@ -68,6 +68,9 @@ const DEMAND = {
   certain: true,
   position: undefined,
 } as const
+
+/** Of names in Postgres, in bytes. */
+const LONGEST_NAME = 63
 
 const QUERY_OPTIONS = optionReader('query')
 
@@ -199,6 +202,7 @@ export class Router extends RoutedPool implements AsyncDisposable {
 
   /** What would happen to this text now, without running it. */
   explain(sql: string): Explanation {
+    if (typeof sql !== 'string') throw new UsageError('DB_ERR_USAGE', 'explain: pass the text of a statement')
     const statement = this.#dispatcher.statement(sql)
     const read = this.#dispatcher.isRead(statement)
     const { routing, consistency } = this.#settings
@@ -229,7 +233,10 @@ export class Router extends RoutedPool implements AsyncDisposable {
    * for another one to be promoted, as long as the buffer allows. The watch over it goes on; `restore` ends it.
    */
   async drain(server: string, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
-    await this.#topology.drain(this.#named('drain', server), options.signal)
+    await this.#topology.drain(
+      this.#named('drain', server),
+      readSignal(optionReader('drain'), options.signal),
+    )
   }
 
   /** Uses a drained server again. */
@@ -252,7 +259,13 @@ export class Router extends RoutedPool implements AsyncDisposable {
         'listen does not work through a pooler: connect to the server itself',
       )
     }
-    return await this.#listener.add(read.string('channel', channel, ''), options)
+    readSignal(read, options.signal)
+    const name = read.string('channel', read.required('channel', channel), '')
+    // Postgres cuts longer names short and refuses the others: one of them would stop those beside it.
+    if (name === '' || name.includes('\0') || Buffer.byteLength(name) > LONGEST_NAME) {
+      throw new UsageError('DB_ERR_USAGE', `listen: the name of a channel has 1 to ${LONGEST_NAME} bytes`)
+    }
+    return await this.#listener.add(name, options)
   }
 
   /** Waits until each server has been asked once, then reports. */

@@ -65,8 +65,8 @@ export class Sessions {
     const read = optionReader('session')
     read.known(options, ['from'])
     const session = new Session(this.#topology, this.process)
-    const given = typeof options.from === 'string' ? [options.from] : (options.from ?? [])
-    for (const from of given) {
+    const { from: given = [] } = options
+    for (const from of Array.isArray(given) ? given : [given]) {
       if (from === 'latest') session.saw()
       else {
         const { secret, ttl } = this.#signing()

@@ -62,6 +62,16 @@ export function optionReader(subject: string): OptionReader {
   return new OptionReader(subject, (message) => new UsageError('DB_ERR_OPTIONS', message))
 }
 
+/** One of another realm fits as well. */
+export function readSignal(
+  read: OptionReader,
+  signal: AbortSignal | undefined | null,
+): AbortSignal | undefined {
+  if (signal === undefined || signal === null) return undefined
+  if (typeof signal.aborted === 'boolean' && typeof signal.addEventListener === 'function') return signal
+  return read.fail('signal must be an AbortSignal')
+}
+
 export function resolveOptions(options: RouterOptions): Settings {
   const read = optionReader('createRouter')
   read.known(options, [

@@ -3,7 +3,7 @@ import { backoff } from '@cays/core/backoff'
 import { RolledBackError } from './errors.ts'
 import { codeOf, READ_ONLY_TRANSACTION } from './failure.ts'
 import type { RouterClient } from './router-client.ts'
-import { optionReader } from './settings.ts'
+import { optionReader, readSignal } from './settings.ts'
 
 /** The isolation levels Postgres tells apart. */
 export type Isolation = 'read committed' | 'repeatable read' | 'serializable'
@@ -48,7 +48,7 @@ export function planTransaction(options: TransactionOptions): TransactionPlan {
     begin: `BEGIN${isolation ? ` ISOLATION LEVEL ${isolation.toUpperCase()}` : ''}${readOnly ? ' READ ONLY' : ''}`,
     readOnly,
     retry: read.integer('retry', options.retry, 0, { min: 0, max: 100 }),
-    signal: options.signal,
+    signal: readSignal(read, options.signal),
   }
 }
 

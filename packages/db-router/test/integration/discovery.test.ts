@@ -43,7 +43,18 @@ afterAll(() => cluster?.close())
 test('a function of your own says which servers there are; one it names no more is left without a failing read', async () => {
   const [one = '', two = ''] = cluster.urls.replicas
   let servers = [cluster.url, one]
-  const db = router({ interval: 100, find: async () => servers })
+  let broken = false
+  let searches = 0
+  const find = async () => {
+    searches++
+    if (broken) throw new Error('nobody knows')
+    return servers
+  }
+  const searchedAgain = async () => {
+    const before = searches
+    await expect.poll(() => searches).toBeGreaterThan(before + 1)
+  }
+  const db = router({ interval: 100, find })
   await db.query("insert into notes values ('found')")
   expect((await db.query('select body from notes')).rows).toEqual([{ body: 'found' }])
   expect((await db.health()).servers.length).toBe(2)
@@ -63,6 +74,9 @@ test('a function of your own says which servers there are; one it names no more 
     .toEqual([cluster.url, two].map((url) => `${new URL(url).host} up`))
   // A search that fails, or finds nothing, changes nothing.
   servers = []
+  await searchedAgain()
+  broken = true
+  await searchedAgain()
   await db.query("insert into notes values ('still there')")
   stopped = true
   await load

@@ -5,7 +5,7 @@ import { type PostgresCluster, startPostgres } from '@cays/testkit'
 import pg from 'pg'
 import QueryStream from 'pg-query-stream'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createRouter, type Router } from '../../src/index.ts'
+import { createRouter, type Router, UsageError } from '../../src/index.ts'
 import { PATIENT, settled } from '../settled.ts'
 
 let cluster: PostgresCluster
@@ -106,6 +106,38 @@ describe('a router in place of a pool', () => {
   test('refuses to begin a transaction on any connection', async () => {
     await expect(db.query('BEGIN')).rejects.toMatchObject({ code: 'DB_ERR_USAGE', outcome: 'not-executed' })
   })
+})
+
+test('calls that make no sense are refused before anything is sent, and leave nothing behind', async () => {
+  const made = createRouter({ ...PATIENT, primary: cluster.url, bookmark: { secret: 'x'.repeat(16) } })
+  const loose = made as unknown as Record<string, (...given: unknown[]) => Promise<unknown>>
+  const text = 'select 1'
+  const message = () => {}
+  const calls: [string, ...unknown[]][] = [
+    ['query', {}],
+    ['query', { text: 5 }],
+    ['query', { text, signal: {} }],
+    ['query', { text, idempotent: 'no' }],
+    ['query', { text, timeout: -1 }],
+    ['transaction', { signal: 'soon' }, async () => {}],
+    ['session', { from: 5 }, async () => {}],
+    ['session', { from: [5] }, async () => {}],
+    ['drain', made.topology()[0]?.server, { signal: {} }],
+    ['listen', '', { message }],
+    ['listen', 'a\0b', { message }],
+    ['listen', 'ü'.repeat(32), { message }],
+    ['listen', 'tides', { message, signal: {} }],
+  ]
+  for (const [name, ...given] of calls) {
+    const error = await loose[name]?.(...given).catch((thrown: unknown) => thrown)
+    expect(error, name).toBeInstanceOf(UsageError)
+    expect(error).toMatchObject({ outcome: 'not-executed' })
+  }
+  expect(() => made.explain(undefined as never)).toThrow(UsageError)
+  expect((await made.query(text)).rowCount).toBe(1)
+  expect(made.topology().map(({ inFlight }) => inFlight)).toEqual([0])
+  // Nothing that was refused is waited for.
+  await made.close()
 })
 
 describe('routing', () => {

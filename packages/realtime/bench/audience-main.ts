@@ -48,7 +48,7 @@ function linesOf(text: Buffer): number {
 /** Opens one socket; calls back when it is in the room. */
 const join: Readonly<Record<string, (joined: () => void) => Promise<void>>> = {
   async cays(joined) {
-    const send = await openWire(url, 'rt1.json', (text) => {
+    const say = await openWire(url, 'rt1.json', (text, send) => {
       // What the type begins with tells enough; a frame with messages of a room holds nothing else.
       const type = text.toString('latin1', 2, 4)
       if (type === 'm"') {
@@ -57,10 +57,10 @@ const join: Readonly<Record<string, (joined: () => void) => Promise<void>>> = {
       } else if (type === 'pi') send('["pong"]')
       else if (text.includes('["subscribed"')) joined()
     })
-    send(JSON.stringify(['hello', 1, 'ann', null, [[2, 'lobby']]]))
+    say(JSON.stringify(['hello', 1, 'ann', null, [[2, 'lobby']]]))
   },
   async 'socket.io'(joined) {
-    const send = await openWire(url, '', (text) => {
+    await openWire(url, '', (text, send) => {
       // Engine.IO 4: open, ping, message; Socket.IO 5: connect, event.
       const type = text.toString('latin1', 0, 2)
       if (type === '42') {

@@ -1,7 +1,10 @@
 import { connect } from 'node:net'
 
-/** What a server sent: the text of one frame; valid until the next one comes. */
-export type Received = (text: Buffer) => void
+/** Sends one text frame. */
+export type Send = (text: string) => void
+
+/** Told what a server sent: the text of one frame, valid until the next one comes. */
+export type Received = (text: Buffer, send: Send) => void
 
 const NOTHING: Buffer = Buffer.alloc(0)
 // All sockets read into one: what is read is looked at before the next one reads.
@@ -11,15 +14,12 @@ const shared = Buffer.allocUnsafe(65_536)
  * The client's end of a WebSocket that does as little as one can: the process of a thousand of them must not be
  * what limits the server that is measured. Resolves with what sends a text.
  */
-export function openWire(
-  address: string,
-  protocol: string,
-  received: Received,
-): Promise<(text: string) => void> {
+export function openWire(address: string, protocol: string, received: Received): Promise<Send> {
   const { hostname, port, pathname, search } = new URL(address)
   return new Promise((resolve, reject) => {
     let rest: Buffer = NOTHING
     let open = false
+    const send: Send = (text) => void socket.write(frameOf(text))
     const socket = connect({
       host: hostname,
       port: Number(port),
@@ -38,9 +38,9 @@ export function openWire(
             open = data.toString('latin1', 0, 12) === 'HTTP/1.1 101'
             if (!open) throw new Error('the server refused the upgrade')
             data = data.subarray(end + 4)
-            resolve((text) => socket.write(frameOf(text)))
+            resolve(send)
           }
-          data = readFrames(data, received)
+          data = readFrames(data, (text) => received(text, send))
           rest = data.length === 0 ? NOTHING : Buffer.from(data)
           return true
         },
@@ -63,7 +63,7 @@ export function openWire(
 }
 
 /** Hands on the text of every whole frame; answers what is left. */
-function readFrames(data: Buffer, received: Received): Buffer {
+function readFrames(data: Buffer, received: (text: Buffer) => void): Buffer {
   let at = 0
   while (data.length >= at + 2) {
     let length = (data[at + 1] ?? 0) & 0x7f

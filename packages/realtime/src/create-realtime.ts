@@ -102,7 +102,7 @@ export function createRealtime<C extends Contract = Contract, Who extends Identi
   const life = new Lifecycle({
     closed: () => new RealtimeError('REALTIME_ERR_CLOSED', 'the realtime node was closed; create a new one'),
   })
-  const attached = new Set<Disposable>()
+  const attached = new Set<{ readonly server: object; readonly path: string; readonly upgrade: Disposable }>()
   const moves = new NodeMoves(connections, life)
 
   const host: ConnectionHost<Who> = {
@@ -200,7 +200,7 @@ export function createRealtime<C extends Contract = Contract, Who extends Identi
     for (const connection of connections) connection.terminate()
   })
   life.onClose(() => {
-    for (const one of attached) one[Symbol.dispose]()
+    for (const { upgrade } of attached) upgrade[Symbol.dispose]()
   })
 
   return {
@@ -208,6 +208,9 @@ export function createRealtime<C extends Contract = Contract, Who extends Identi
       life.assertOpen()
       reader.known(attachOptions, ['path'], 'attach')
       const path = reader.string('attach.path', attachOptions.path, '/rt', /^\//)
+      if ([...attached].some((one) => one.server === server && one.path === path)) {
+        reader.fail('this server is attached on this path already')
+      }
       const upgrade = attachUpgrade(server, {
         path,
         origins,
@@ -215,10 +218,11 @@ export function createRealtime<C extends Contract = Contract, Who extends Identi
         compressed: compression !== undefined,
         opened,
       })
-      attached.add(upgrade)
+      const own = { server, path, upgrade }
+      attached.add(own)
       return {
         [Symbol.dispose]() {
-          attached.delete(upgrade)
+          attached.delete(own)
           upgrade[Symbol.dispose]()
         },
       }

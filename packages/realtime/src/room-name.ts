@@ -7,7 +7,7 @@ export function parameterNames(pattern: string): readonly string[] {
 
 /**
  * The name of one room: the pattern with its parameters put in, percent-encoded so that no value can reach
- * into the next segment. `undefined` when a parameter is missing, empty or not a string or number.
+ * into the next segment. `undefined` when a parameter is missing, empty or neither a string nor a finite number.
  */
 export function formatRoom(
   pattern: string,
@@ -16,9 +16,9 @@ export function formatRoom(
   let complete = true
   const name = pattern.replace(PARAMETER, (_, parameter: string) => {
     const value = Object.hasOwn(params, parameter) ? params[parameter] : undefined
-    if (typeof value === 'number' || (typeof value === 'string' && value !== '')) {
+    if (Number.isFinite(value) || (typeof value === 'string' && value !== '')) {
       try {
-        return encodeURIComponent(value)
+        return encodeURIComponent(value as string | number)
       } catch {
         // A lone surrogate cannot be encoded.
       }

@@ -60,7 +60,7 @@ export class RoomPublisher {
     options: PublishOptions = {},
   ): Promise<Position> {
     const { idempotencyKey, signal } = options
-    if (idempotencyKey !== undefined && (idempotencyKey === '' || idempotencyKey.length > MAX_KEY)) {
+    if (idempotencyKey !== undefined && !isKey(idempotencyKey)) {
       throw new RealtimeError('REALTIME_ERR_TOO_LARGE', `an idempotencyKey has 1 to ${MAX_KEY} characters`)
     }
     const encoded = await encodeEvent(address.contract, event, data)
@@ -93,4 +93,8 @@ export class RoomPublisher {
       position: () => this.position(address),
     }
   }
+}
+
+function isKey(key: unknown): boolean {
+  return typeof key === 'string' && key !== '' && key.length <= MAX_KEY
 }

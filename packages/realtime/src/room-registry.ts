@@ -33,7 +33,7 @@ export interface FoundRoom {
 }
 
 export const MAX_MESSAGE = 1_048_576
-const MAX_ROOM = 256
+const MAX_NAME = 256
 const MAX_PRESENCE = 4_096
 
 /** The rooms an app has, with their history and their events. */
@@ -79,6 +79,9 @@ export class RoomRegistry {
 
   /** The room that belongs to a user. */
   user(userId: string): RoomAddress {
+    if (typeof userId !== 'string' || userId === '') {
+      throw new RealtimeError('REALTIME_ERR_UNKNOWN_ROOM', 'a user id is a text that is not empty')
+    }
     const key = `~${userId}`
     return this.#checked({ key, pattern: '~', spec: this.#user, contract: this.#contract?.user })
   }
@@ -104,8 +107,8 @@ export class RoomRegistry {
   }
 
   #checked(address: RoomAddress): RoomAddress {
-    if (address.key.length > MAX_ROOM) {
-      throw new RealtimeError('REALTIME_ERR_TOO_LARGE', `a room name may have ${MAX_ROOM} characters`)
+    if (address.key.length > MAX_NAME) {
+      throw new RealtimeError('REALTIME_ERR_TOO_LARGE', `a room name may have ${MAX_NAME} characters`)
     }
     return address
   }
@@ -117,6 +120,12 @@ export async function encodeEvent(
   event: string,
   data: unknown,
 ): Promise<EncodedEvent> {
+  if (typeof event !== 'string' || event === '' || event.length > MAX_NAME) {
+    throw new RealtimeError(
+      'REALTIME_ERR_UNKNOWN_EVENT',
+      `an event has a name of 1 to ${MAX_NAME} characters`,
+    )
+  }
   if (!contract) return { ephemeral: false, text: textOf(event, data) }
   const declared = Object.hasOwn(contract.events, event) ? contract.events[event] : undefined
   if (!declared) throw new RealtimeError('REALTIME_ERR_UNKNOWN_EVENT', 'the room has no such event')

@@ -42,7 +42,7 @@ if value then
   if epoch ~= ARGV[1] or string.sub(value, 15, 24) ~= run or tonumber(seq) < tonumber(ARGV[4]) then
     value = false
   else
-    local left = tonumber(string.sub(value, 2, 14)) - now
+    local left = (tonumber(string.sub(value, 2, 14)) or 0) - now
     fresh = left > 0
     if left > tonumber(ARGV[5]) then return {'fresh', now, value} end
   end

@@ -266,6 +266,29 @@ describe('the second tier', () => {
     )
   })
 
+  it('loads anew, and goes on, when somebody has written nonsense into the value of a key', async () => {
+    await using caches = two({ l2: { failures: 1 } })
+    const { a, b } = caches
+    const at = `cays:cache:{${a.name}@1:k}`
+    const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+    for (const [i, damage] of [
+      () => 'nonsense',
+      (raw: string) => raw.replace(/^1\d{13}/, '1soon-and-ever'),
+      (raw: string) => raw.slice(0, -1),
+      (raw: string) => raw.replace('\nj', '\nt'),
+      (raw: string) => raw.replace(/\|\d+\|.*\n./, '|9007199254740993|["k"]\nx'),
+    ].entries()) {
+      await a.set('k', { i })
+      await redis.set(at, damage((await redis.get(at)) ?? ''))
+      await b.invalidate('other')
+      await using late = createCache({ name: a.name, redis, l2: { ...patient, failures: 1 } })
+      expect(await late.get('k')).toBeUndefined()
+      expect(await late.getOrSet('k', () => 'anew')).toBe('anew')
+      expect(late.health().redis?.state).toBe('up')
+    }
+    warn.mockRestore()
+  })
+
   it('shares nothing between versions and names', async () => {
     await using one = createCache({ name: 'versioned', version: 1, redis, l2: patient })
     await using next = createCache({ name: 'versioned', version: 2, redis, l2: patient })

@@ -81,8 +81,14 @@ class Limiter implements RateLimiter {
     }
   }
 
-  checkMany(requests: readonly ({ readonly subject: string } & CheckOptions)[]): Promise<Decision[]> {
-    return Promise.all(requests.map((request) => this.check(request.subject, request)))
+  async checkMany(requests: readonly ({ readonly subject: string } & CheckOptions)[]): Promise<Decision[]> {
+    this.#lifecycle.assertOpen()
+    for (const request of requests) {
+      subjectForm(request.subject)
+      this.#shapes.of(MODE.check, request)
+      request.signal?.throwIfAborted()
+    }
+    return await Promise.all(requests.map((request) => this.check(request.subject, request)))
   }
 
   async peek(subject: string, options?: CheckOptions): Promise<Decision> {

@@ -60,7 +60,7 @@ export interface LimiterHealth {
 export interface RateLimiter<Name extends string = string> extends Closeable, EventSource<LimiterEvents> {
   /** Charges the cost if every enforced policy has room for it. */
   check(subject: string, options?: CheckOptions<Name>): Promise<Decision<Name>>
-  /** Several checks, each decided on its own, in order, in as few round trips as one. */
+  /** Several checks, each decided on its own, in order, in as few round trips as one; none if one of them is wrong. */
   checkMany(
     requests: readonly ({ readonly subject: string } & CheckOptions<Name>)[],
   ): Promise<readonly Decision<Name>[]>

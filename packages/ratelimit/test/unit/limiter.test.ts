@@ -244,6 +244,11 @@ describe('a limiter without Redis', () => {
     await expect(limiter.check('a', { policies: 'api' as never })).rejects.toMatchObject({
       code: 'LIMIT_ERR_BAD_ARGUMENT',
     })
+    // One that is wrong among many: nobody is charged.
+    await expect(limiter.checkMany([{ subject: 'c' }, { subject: 'd', cost: -1 }])).rejects.toMatchObject({
+      code: 'LIMIT_ERR_BAD_ARGUMENT',
+    })
+    expect((await limiter.peek('c')).policies.api?.remaining).toBe(1)
     // Longer than timers can: these would end at once.
     await expect(limiter.reserve('a', { expires: '25d' })).rejects.toThrow(/up to 24 days/)
     await expect(limiter.acquire('a', { maxWait: '25d' })).rejects.toThrow(/up to 24 days/)

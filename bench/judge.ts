@@ -23,7 +23,7 @@ export interface Judgement {
   /** Median over the rounds, in the unit of the bound. */
   readonly value: number
   readonly interval: Interval
-  /** How far a contender is from itself: the farther end of the control's interval, 0.1 being 10 %. */
+  /** How far a contender is from itself, 0.1 being 10 %: the farther end of the control's interval. */
   readonly control: number
   readonly verdict: Verdict
 }
@@ -33,18 +33,21 @@ export interface Judgement {
  *
  * `inconclusive` when the control differs from itself by more than half the margin, or when the bound lies
  * inside the interval of the value. The margin of a ratio is the distance of its bound from equality; that of a
- * cost or a difference is the distance between what was measured and the bound, relative to our cost. What other
- * programs do to the caches makes everything cost more, so on a busy machine a bound in µs can be met, not missed.
+ * cost or a difference is the distance between what was measured and the bound, relative to our cost; what is
+ * counted may be nothing at all, so there both distances are relative to the bound. What other programs do to the
+ * caches makes everything cost more, so on a busy machine a bound in µs can be met, not missed.
  */
 export function judge(must: Must, { ours, control, peer = [], busy = false }: Costs): Judgement {
   const value = ours.map((cost, round) => measure(must, cost, peer[round] ?? Number.NaN))
   const middle = median(value)
   const interval = medianInterval(value)
-  const self = medianInterval(ours.map((cost, round) => quotient(cost, control[round] ?? Number.NaN)))
-  const deviation = Math.max(Math.abs(self.high - 1), Math.abs(1 - self.low))
   const { limit, atLeast } = boundOf(must)
   const relative = 'ratio' in must || 'advantage' in must
-  const margin = relative ? Math.abs(limit - 1) : Math.abs(middle - limit) / median(ours)
+  const counted = 'most' in must
+  const apart = (one: number, other: number) => (counted ? (one - other) / limit : quotient(one, other) - 1)
+  const self = medianInterval(ours.map((cost, round) => apart(cost, control[round] ?? Number.NaN)))
+  const deviation = Math.max(Math.abs(self.high), Math.abs(self.low))
+  const margin = relative ? Math.abs(limit - 1) : Math.abs(middle - limit) / (counted ? limit : median(ours))
   const holds = atLeast ? middle >= limit : middle <= limit
   const unsure =
     !(deviation <= margin / 2) ||

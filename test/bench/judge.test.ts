@@ -35,6 +35,12 @@ describe('a verdict', () => {
     expect(judge({ cost: 5 }, costs).verdict).toBe('missed')
   })
 
+  it('on what is counted takes the bound as the measure, so that nothing at all can be told from little', () => {
+    const costs = { ours: [0, 0, 1, 0, 0], control: [0, 1, 0, 0, 0] }
+    expect(judge({ most: 10, unit: '%' }, costs)).toMatchObject({ value: 0, control: 0.1, verdict: 'met' })
+    expect(judge({ most: 1, unit: '%' }, costs).verdict).toBe('inconclusive')
+  })
+
   it('does not call a bound in µs missed on a busy machine', () => {
     const costs = { ours: steady(20), control: steady(20), peer: steady(10), busy: true }
     expect(judge({ cost: 5 }, costs).verdict).toBe('inconclusive')

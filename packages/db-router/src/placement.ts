@@ -50,6 +50,9 @@ export interface ReadDemand {
   position: Position | undefined
 }
 
+/** What says which replicas will do. */
+type Choice = Pick<ReadDemand, 'consistency' | 'maxStaleness' | 'session' | 'asked' | 'avoid'>
+
 /** Decides where reads go. */
 export class Placement {
   readonly #settings: Settings
@@ -106,7 +109,7 @@ export class Placement {
   }
 
   /** The replicas that could take such a read at once, going by what is known without asking anybody. */
-  ready(demand: ReadDemand, now: number): readonly Server[] {
+  ready(demand: Choice, now: number): readonly Server[] {
     const candidates = this.#candidates(demand, now)
     const position = demand.consistency === 'session' ? demand.session.known : undefined
     if (position === undefined) return candidates
@@ -128,7 +131,7 @@ export class Placement {
     return server.then((found) => ({ server: found, verify: undefined, reason, leave: undefined }))
   }
 
-  #candidates(demand: ReadDemand, now: number): Server[] {
+  #candidates(demand: Choice, now: number): Server[] {
     // With the primary gone nothing new is written, so replicas do not get staler than they were.
     const enforced =
       demand.consistency === 'bounded' || (!demand.asked && this.#topology.primary !== undefined)

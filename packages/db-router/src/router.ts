@@ -59,16 +59,6 @@ export interface Explanation {
 /** Inside `transaction`: one connection, all statements between BEGIN and COMMIT. */
 export type TransactionClient = Pick<PoolClient, 'query'>
 
-/** A read that nobody has sent. */
-const DEMAND = {
-  asked: false,
-  signal: undefined,
-  avoid: undefined,
-  deadline: undefined,
-  certain: true,
-  position: undefined,
-} as const
-
 /** Of names in Postgres, in bytes. */
 const LONGEST_NAME = 63
 
@@ -209,7 +199,7 @@ export class Router extends RoutedPool implements AsyncDisposable {
     const replica = read && routing !== 'explicit' && consistency !== 'strong'
     const session = this.#sessions.current
     const { maxStaleness } = this.#settings
-    const demand = { ...DEMAND, consistency, maxStaleness, session }
+    const demand = { consistency, maxStaleness, session, asked: false, avoid: undefined }
     const ready = replica ? this.#placement.ready(demand, performance.now()) : []
     const known = replica && consistency === 'session' ? session.known : undefined
     return {

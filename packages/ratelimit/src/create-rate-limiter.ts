@@ -83,12 +83,18 @@ class Limiter implements RateLimiter {
 
   async checkMany(requests: readonly ({ readonly subject: string } & CheckOptions)[]): Promise<Decision[]> {
     this.#lifecycle.assertOpen()
-    for (const request of requests) {
-      subjectForm(request.subject)
-      this.#shapes.of(MODE.check, request)
-      request.signal?.throwIfAborted()
-    }
-    return await Promise.all(requests.map((request) => this.check(request.subject, request)))
+    const wanted = requests.map((request) => {
+      const { subject, signal } = request
+      const form = subjectForm(subject)
+      const shape = this.#shapes.of(MODE.check, request)
+      signal?.throwIfAborted()
+      return { subject, signal, form, shape }
+    })
+    return await Promise.all(
+      wanted.map(({ subject, signal, form, shape }) =>
+        raceAbort(this.#decider.check(subject, form, shape), signal),
+      ),
+    )
   }
 
   async peek(subject: string, options?: CheckOptions): Promise<Decision> {

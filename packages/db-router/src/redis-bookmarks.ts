@@ -1,7 +1,7 @@
-import { raceDeadline } from '@cays/core/abort'
 import type { Duration } from '@cays/core/duration'
 import { messageOf } from '@cays/core/error'
 import { redisScript, type ScriptClient } from '@cays/core/redis-script'
+import { TimeLimit } from '@cays/core/time-limit'
 import { rankBookmark } from './bookmark.ts'
 import { UsageError } from './errors.ts'
 import type { Router } from './router.ts'
@@ -63,14 +63,11 @@ export function redisBookmarks(options: RedisBookmarksOptions): RedisBookmarks {
   const timeout = read.duration('timeout', options.timeout, 100, { min: 1 })
   const failed = read.function('failed', options.failed) ?? warnOnce()
 
-  const ask = async (work: Promise<unknown>): Promise<unknown> => {
-    const late = () => new Error(`Redis did not answer within ${timeout} ms`)
-    return await raceDeadline(work, timeout, late)
-  }
+  const limit = new TimeLimit(timeout, () => new Error(`Redis did not answer within ${timeout} ms`))
 
   const find = async (key: string): Promise<readonly string[]> => {
     try {
-      const found = (await ask(FIND.run(redis, [key]))) as readonly string[]
+      const found = (await limit.race(FIND.run(redis, [key]))) as readonly string[]
       return found.map((value) => value.slice(value.indexOf(' ') + 1))
     } catch (error) {
       failed(error)
@@ -83,7 +80,7 @@ export function redisBookmarks(options: RedisBookmarksOptions): RedisBookmarks {
       await session.settle()
       const bookmark = session.bookmark()
       const { field, rank } = rankBookmark(bookmark)
-      await ask(KEEP.run(redis, [key], [field, `${rank} ${bookmark}`, ttl]))
+      await limit.race(KEEP.run(redis, [key], [field, `${rank} ${bookmark}`, ttl]))
     } catch (error) {
       // What was written stays written, whether Redis hears of it or not.
       failed(error)

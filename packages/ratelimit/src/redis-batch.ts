@@ -26,19 +26,21 @@ export class Batch {
   readonly #runs: number[] = []
   // An open hash table of the subjects' hashes, at most a quarter full.
   readonly #hashes: Uint32Array
+  readonly #most: number
   #last: Shape | undefined
   #repeats = false
 
-  /** For operations on one partition, or on any; `most` says how many may come. */
+  /** For operations on one partition, or on any, at most so many. */
   constructor(group: number, most: number) {
     this.group = group
-    this.#hashes = new Uint32Array(4 << (32 - Math.clz32(Math.min(most, MAX_OPERATIONS) - 1)))
+    this.#most = Math.min(most, MAX_OPERATIONS)
+    this.#hashes = new Uint32Array(4 << (32 - Math.clz32(this.#most - 1)))
   }
 
   /** False when it is full. `hash` is the subject's. */
   add(asked: Asked, prefix: string, hash: number): boolean {
     const { shape } = asked
-    const full = this.asked.length === MAX_OPERATIONS || this.keys.length + shape.slots.length > MAX_KEYS
+    const full = this.asked.length === this.#most || this.keys.length + shape.slots.length > MAX_KEYS
     if (full || !this.#counts(shape)) return false
     this.asked.push(asked)
     this.#repeats ||= this.#met(hash)

@@ -20,9 +20,12 @@ export interface RedisStoreOptions {
   readonly script?: RedisScript
 }
 
+/** Fewer operations are done before a second call would have been sent. */
+const WORTH_HALVING = 32
+
 /**
- * Sends the operations of one event-loop turn together: one script call on a single server, one per
- * partition on a cluster, at most 256 operations each, in the order they were made.
+ * Sends the operations of one event-loop turn together, in the order they were made: one script call on a
+ * single server (two for many, when it is idle), one per partition on a cluster, at most 256 operations each.
  *
  * All keys of a subject live in its partition, `{n}` in the key, so a script call never spans two slots.
  */
@@ -102,6 +105,7 @@ export class RedisStore {
     const { partitions, client } = this.#options
     const batches = new Map<number, Batch>()
     let batch: Batch | undefined
+    const most = this.#batchSize(queue.length)
     for (const asked of queue) {
       const hash = hashOf(asked.subject)
       const partition = hash % partitions
@@ -110,11 +114,18 @@ export class RedisStore {
       if (batch?.group !== group) batch = batches.get(group)
       if (batch?.add(asked, prefix, hash)) continue
       if (batch) void this.#send(batch)
-      batch = new Batch(group, queue.length)
+      batch = new Batch(group, most)
       batch.add(asked, prefix, hash)
       batches.set(group, batch)
     }
     for (const rest of batches.values()) void this.#send(rest)
+  }
+
+  // How many operations of a turn one batch takes. A server with nothing to do gets a large turn in two halves:
+  // it decides one while the other is on its way or being read, where both would wait for each other.
+  #batchSize(count: number): number {
+    const idle = this.#inFlight === 0 && !this.#options.client.isCluster
+    return idle && count >= WORTH_HALVING ? Math.ceil(count / 2) : count
   }
 
   async #send(batch: Batch, again = false): Promise<void> {

@@ -49,10 +49,10 @@ export class Batch {
     return true
   }
 
-  /** The script's arguments, for a server whose clock shows about that time. */
-  arguments(now: number): readonly string[] {
+  /** The script's argument, for a server whose clock shows about that time. */
+  encode(now: number): string {
     const shapes = this.#shapes.map((shape) => shape.encode(now))
-    return [`[${shapes.join(',')}]`, `[${this.#runs.join(',')}]`, this.#repeats ? '1' : '']
+    return `[[${shapes.join(',')}],[${this.#runs.join(',')}],${this.#repeats}]`
   }
 
   #counts(shape: Shape): boolean {

@@ -4,9 +4,9 @@ import { ALGORITHMS_LUA } from './redis-algorithms.ts'
 // Decides a batch of operations, one after the other, in one call. All state is read by one MGET; what an
 // operation changes is written at its end, and kept for the next one on the same key.
 //
-// KEYS: the state keys, operation by operation, policy by policy. ARGV[1]: JSON list of shapes (see
-// operation.ts). ARGV[2]: JSON list of runs of operations that share a shape: its number, how many they are.
-// ARGV[3]: '' when no key is mentioned twice.
+// KEYS: the state keys, operation by operation, policy by policy. ARGV[1], JSON: the list of shapes (see
+// operation.ts); the list of runs of operations that share a shape, as its number and how many they are; whether
+// some key is mentioned twice.
 //
 // Reply: doubles in one string (a client decodes that many times faster than a list, and nothing is rounded).
 // First the time in microseconds, alone when it is not in the middle one of some shape's calendar windows:
@@ -23,9 +23,7 @@ const LUA = `
 local call, KEYS = redis.call, KEYS
 local clock = call('TIME')
 local now = clock[1] * 1000000 + clock[2]
-local shapes = cjson.decode(ARGV[1])
-local runs = cjson.decode(ARGV[2])
-local repeats = ARGV[3] ~= ''
+local shapes, runs, repeats = unpack(cjson.decode(ARGV[1]))
 local floor, ceil, min, max, huge = math.floor, math.ceil, math.min, math.max, math.huge
 local pack, unpackd = struct.pack, struct.unpack
 local DEBT, QUOTA_DEBT, SLACK, AHEAD, CHUNK, CENTURY = 10, 3, 500000, 60000000, 1000, 3155760000000
@@ -177,8 +175,8 @@ ${ALGORITHMS_LUA}
   end
 end
 
--- What most calls are: one GCRA, token bucket or fixed window that admits, on a key whose value keeps its form
--- and its expiry. Whatever differs is decided above; the answers are the same.
+-- What most calls are: one GCRA, token bucket or fixed window that admits, on a key without a block or a limit of
+-- its own. Whatever differs is decided above; the answers are the same.
 local decide
 for r = 1, #runs, 2 do
   local shape = shapes[runs[r]]
@@ -186,7 +184,7 @@ for r = 1, #runs, 2 do
   local count, p = #policies, policies[1]
   local code, cost, l = p[1], p[3], p[4]
   local room, x, y, z = l[1], l[2], l[3], l[4]
-  if mode > 1 or count > 1 then code = 0 end
+  if mode > 1 or count > 1 or cost == 0 then code = 0 end
   if code == 1 then cost, room = cost * y, room * y end
   for _ = 1, runs[r + 1] do
     local done
@@ -195,30 +193,42 @@ for r = 1, #runs, 2 do
       local key = KEYS[i]
       if repeats then i = seen[key] or i end
       local value = raw[i]
-      if value and #value == 32 then
-        local a, b, c, expiry = unpackd('<dddd', value)
-        local left = expiry - SLACK - now
+      local a, b, c, expiry, life = 0, now, code == 1 and y or 0, 0
+      if value then a, b, c, expiry = unpackd('<dddd', value) end
+      if b <= now and (not value or #value == 32) then
         if code == 1 then
-          if b <= now and c == y then
+          if c == y then
             local ticks = z == 1 and now - b or floor(now / z) - floor(b / z)
             a = a - ticks * x
             a = (a > 0 and a or 0) + cost
             b = now
-            done = a <= room and (a / x + 1) * z <= left
+            life = (a / x + 1) * z
           end
-        elseif b <= now and now < b + y then
+        else
+          local steps = floor((now - b) / y)
+          if steps > 0 then a, b = max(0, a - steps * x), b + steps * y end
+          if a == 0 then b = now end
           a = a + cost
-          done = a <= room and b + (a / x + 1) * y - now <= left
+          life = b + (a / x + 1) * y - now
         end
-        if done then
+        done = life and a <= room
+      end
+      if done then
+        local new
+        if expiry < now + life + SLACK then
+          local lifetime = min(ceil((life + min(life, AHEAD)) / 1000) + 1000, CENTURY)
+          expiry = now + lifetime * 1000
+          new = pack('<dddd', a, b, c, expiry)
+          call('SET', key, new, 'PX', lifetime)
+        else
           call('SETRANGE', key, '0', pack('<dd', a, b))
-          if repeats then seen[key], raw[i] = i, pack('<dddd', a, b, c, expiry) end
+        end
+        if repeats then seen[key], raw[i] = i, new or pack('<dddd', a, b, c, expiry) end
+        size = size + 1
+        reply[size] = a
+        if code == 2 then
           size = size + 1
-          reply[size] = a
-          if code == 2 then
-            size = size + 1
-            reply[size] = b
-          end
+          reply[size] = b
         end
       end
     end

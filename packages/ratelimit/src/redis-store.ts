@@ -133,8 +133,8 @@ export class RedisStore {
     this.calls++
     const asked = performance.now() * 1_000
     try {
-      const args = batch.arguments(Date.now() * 1_000 + this.#clockOffset)
-      const answer = this.#script.run(this.#client, batch.keys, args)
+      const argument = batch.encode(Date.now() * 1_000 + this.#clockOffset)
+      const answer = this.#script.run(this.#client, batch.keys, [argument])
       const reply = new Reply((await this.#timeLimit.race(answer)) as Uint8Array)
       this.#breakers.get(batch.group)?.succeeded()
       if (reply.done) {
@@ -170,7 +170,7 @@ export class RedisStore {
       const some = keys.slice(0, 1)
       breaker = new Breaker({
         threshold: 3,
-        probe: () => this.#timeLimit.race(this.#script.run(this.#client, some, ['[]', '[]', ''])),
+        probe: () => this.#timeLimit.race(this.#script.run(this.#client, some, ['[[],[],false]'])),
       })
       this.#breakers.set(group, breaker)
     }

@@ -102,7 +102,7 @@ export function createRealtime<C extends Contract = Contract, Who extends Identi
   const life = new Lifecycle({
     closed: () => new RealtimeError('REALTIME_ERR_CLOSED', 'the realtime node was closed; create a new one'),
   })
-  const attached = new Set<{ readonly server: object; readonly path: string; readonly upgrade: Disposable }>()
+  const attached = new Set<Disposable>()
   const moves = new NodeMoves(connections, life)
 
   const host: ConnectionHost<Who> = {
@@ -200,7 +200,7 @@ export function createRealtime<C extends Contract = Contract, Who extends Identi
     for (const connection of connections) connection.terminate()
   })
   life.onClose(() => {
-    for (const { upgrade } of attached) upgrade[Symbol.dispose]()
+    for (const upgrade of attached) upgrade[Symbol.dispose]()
   })
 
   return {
@@ -208,9 +208,6 @@ export function createRealtime<C extends Contract = Contract, Who extends Identi
       life.assertOpen()
       reader.known(attachOptions, ['path'], 'attach')
       const path = reader.string('attach.path', attachOptions.path, '/rt', /^\//)
-      if ([...attached].some((one) => one.server === server && one.path === path)) {
-        reader.fail('this server is attached on this path already')
-      }
       const upgrade = attachUpgrade(server, {
         path,
         origins,
@@ -218,11 +215,10 @@ export function createRealtime<C extends Contract = Contract, Who extends Identi
         compressed: compression !== undefined,
         opened,
       })
-      const own = { server, path, upgrade }
-      attached.add(own)
+      attached.add(upgrade)
       return {
         [Symbol.dispose]() {
-          attached.delete(own)
+          attached.delete(upgrade)
           upgrade[Symbol.dispose]()
         },
       }

@@ -80,7 +80,10 @@ export interface RealtimeConnection<Who extends Identity> {
 export interface Realtime<C extends Contract, Who extends Identity>
   extends EventSource<RealtimeEvents>,
     AsyncDisposable {
-  /** Takes the WebSocket upgrades of one path; dispose to stop taking them. `path` is `/rt` by default. */
+  /**
+   * Takes the WebSocket upgrades of one path; dispose to stop taking them. `path` is `/rt` by default.
+   * A path of a server belongs to one node at a time: a second attach throws `REALTIME_ERR_INVALID_OPTION`.
+   */
   attach(server: HttpServer | HttpsServer, options?: { readonly path?: string }): Disposable
   /**
    * Answers the requests of clients that use `@cays/realtime/client/sse`: mount it for POST on one path, before

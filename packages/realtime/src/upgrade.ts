@@ -2,6 +2,7 @@ import type { Server as HttpServer, IncomingMessage } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
 import type { Duplex } from 'node:stream'
 import { type WebSocket, WebSocketServer } from 'ws'
+import { RealtimeError } from './errors.ts'
 import { SUBPROTOCOL } from './protocol.ts'
 
 export interface UpgradeOptions {
@@ -13,12 +14,30 @@ export interface UpgradeOptions {
   readonly opened: (socket: WebSocket, stream: Duplex, request: IncomingMessage) => void
 }
 
+// Kept at the server itself, so that all nodes of a process see it, also those of another copy of this package.
+const TAKEN: unique symbol = Symbol.for('cays.realtime.taken') as never
+
+interface Attachable {
+  [TAKEN]?: Map<string, unknown>
+}
+
 /**
  * Takes the WebSocket upgrades of one path of an HTTP server; upgrades of other paths are left to others.
  * A page of a foreign origin gets 403 before any socket exists.
+ *
+ * Throws when a node takes this path already: two would end the process at the first connection.
  */
 export function attachUpgrade(server: HttpServer | HttpsServer, options: UpgradeOptions): Disposable {
   const { path, origins, payload, compressed, opened } = options
+  const attachable = server as object as Attachable
+  attachable[TAKEN] ??= new Map()
+  const taken = attachable[TAKEN]
+  if (taken.has(path)) {
+    throw new RealtimeError(
+      'REALTIME_ERR_INVALID_OPTION',
+      'attach: a realtime node takes this path of this server already; choose another path, or close the first',
+    )
+  }
   const sockets = new WebSocketServer({
     noServer: true,
     clientTracking: false,
@@ -44,8 +63,10 @@ export function attachUpgrade(server: HttpServer | HttpsServer, options: Upgrade
     })
   }
   server.on('upgrade', upgrade)
+  taken.set(path, upgrade)
   return {
     [Symbol.dispose]() {
+      if (taken.get(path) === upgrade) taken.delete(path)
       server.off('upgrade', upgrade)
     },
   }

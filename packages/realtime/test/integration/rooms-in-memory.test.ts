@@ -29,7 +29,7 @@ async function node() {
     closers.push(() => made.close())
     return made
   }
-  return { realtime, client, url }
+  return { realtime, server, client, url }
 }
 
 describe('rooms in one process', () => {
@@ -79,5 +79,33 @@ describe('rooms in one process', () => {
     const { client } = await node()
     const nobody = client('')
     await expect(nobody.connect()).rejects.toMatchObject({ closeCode: 4501 })
+  })
+
+  it('serves two nodes on two paths of one HTTP server, each its own', async () => {
+    const { realtime, server, url, client } = await node()
+    const second = createRealtime({
+      origins: 'any',
+      authenticate: ({ token }) => (token ? { userId: token } : null),
+      authorize: { lobby: true },
+    })
+    closers.push(() => second.close())
+    second.attach(server, { path: '/second' })
+    const other = createClient({ url: url.replace('/rt', '/second'), getToken: () => 'ben', WebSocket })
+    closers.push(() => other.close())
+    const rooms = [client().room('lobby'), other.room('lobby')]
+    const got: unknown[] = []
+    for (const [at, room] of rooms.entries()) {
+      room.on('chat', (data) => got.push([at, data]))
+      await expect.poll(() => room.status).toBe('subscribed')
+    }
+    await realtime.room('lobby').publish('chat', 'one')
+    await expect.poll(() => got).toEqual([[0, 'one']])
+    await second.room('lobby').publish('chat', 'two')
+    await expect
+      .poll(() => got)
+      .toEqual([
+        [0, 'one'],
+        [1, 'two'],
+      ])
   })
 })

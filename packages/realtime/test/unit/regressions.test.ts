@@ -1,14 +1,18 @@
 import { createServer } from 'node:http'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createRealtime } from '../../src/index.ts'
 
-let realtime: ReturnType<typeof createRealtime>
-beforeEach(() => {
-  realtime = createRealtime({
+function createNode() {
+  return createRealtime({
     origins: 'any',
     authenticate: () => null,
     authorize: { lobby: true, 'job:{id}': true },
   })
+}
+
+let realtime: ReturnType<typeof createNode>
+beforeEach(() => {
+  realtime = createNode()
 })
 afterEach(() => realtime.close())
 
@@ -47,13 +51,28 @@ it('a parameter that is no number named the room of all that are none: it is ref
   }
 })
 
-it('a server attached twice on one path ended the process at the first connection: it is refused', () => {
+describe('a server attached twice on one path ended the process at the first connection', () => {
+  const refused = expect.objectContaining({ code: 'REALTIME_ERR_INVALID_OPTION' })
   const server = createServer()
-  const first = realtime.attach(server)
-  expect(() => realtime.attach(server)).toThrow(
-    expect.objectContaining({ code: 'REALTIME_ERR_INVALID_OPTION' }),
-  )
-  realtime.attach(server, { path: '/other' })
-  first[Symbol.dispose]()
-  realtime.attach(server)
+
+  it('by one node: it is refused until the first is disposed of', () => {
+    const first = realtime.attach(server)
+    expect(() => realtime.attach(server)).toThrow(refused)
+    first[Symbol.dispose]()
+    const second = realtime.attach(server)
+    first[Symbol.dispose]()
+    expect(() => realtime.attach(server)).toThrow(refused)
+    second[Symbol.dispose]()
+    expect(server.listenerCount('upgrade')).toBe(0)
+  })
+
+  it('by two nodes: it is refused until the first is closed', async () => {
+    await using other = createNode()
+    realtime.attach(server)
+    expect(() => other.attach(server)).toThrow(refused)
+    other.attach(createServer())
+    await realtime.close()
+    other.attach(server)
+    expect(server.listenerCount('upgrade')).toBe(1)
+  })
 })

@@ -10,11 +10,13 @@ export const counterKernel: Kernel = {
   paced: false,
   refresh(state, now, { x }) {
     const start = Math.floor(now / x) * x
+    const ahead = state.a > start
     if (state.a < start) {
       state.c = state.a === start - x ? state.b : 0
       state.b = 0
     }
     state.a = start
+    return ahead
   },
   wait(state, now, cost, limit) {
     const { cap, x } = limit

@@ -10,6 +10,7 @@ export const fluidKernel: Kernel = {
   arity: 1,
   paced: true,
   refresh(state, now, { x, y, z }) {
+    const ahead = state.b > now
     if (state.c !== y) {
       // The limit changed: what is in use stays in use, counted in the new drops.
       if (state.c > 0) state.a = Math.ceil((state.a * y) / state.c)
@@ -18,6 +19,7 @@ export const fluidKernel: Kernel = {
     const ticks = Math.floor(now / z) - Math.floor(state.b / z)
     if (ticks > 0) state.a = Math.max(0, state.a - ticks * x)
     state.b = now
+    return ahead
   },
   wait(state, now, cost, { cap, x, y, z }) {
     if (cost > cap) return Number.POSITIVE_INFINITY

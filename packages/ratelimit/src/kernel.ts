@@ -47,8 +47,11 @@ export interface Kernel {
   readonly arity: number
   /** Whether capacity can be reserved ahead of time. */
   readonly paced: boolean
-  /** Brings the state to `now`. `windows` are the calendar's boundaries, for quotas only. */
-  refresh(state: State, now: number, limit: Parameters, windows: readonly number[]): void
+  /**
+   * Brings the state to `now`; `windows` are the calendar's boundaries, for quotas only. Answers whether it is to
+   * be kept even if nothing is charged: the clock was set back, or entries of a log are gone.
+   */
+  refresh(state: State, now: number, limit: Parameters, windows: readonly number[]): boolean
   /** Microseconds until `cost` fits a refreshed state: 0 now, Infinity never. */
   wait(state: State, now: number, cost: number, limit: Parameters, windows: readonly number[]): number
   /** Adds `cost` whether it fits or not, but never more than the debt bound allows. */

@@ -9,8 +9,8 @@ export const logKernel: Kernel = {
   arity: 3,
   paced: false,
   refresh(state, now, { x }) {
-    if (state.b > now) {
-      const ahead = state.b - now
+    const ahead = state.b - now
+    if (ahead > 0) {
       state.entries = entriesOf(state).map(({ at, cost }) => ({ at: at - ahead, cost }))
       state.b = now
     }
@@ -21,6 +21,7 @@ export const logKernel: Kernel = {
       expired++
     }
     if (expired > 0) entries.splice(0, expired)
+    return ahead > 0 || expired > 0
   },
   wait(state, now, cost, { cap, x }) {
     if (cost > cap) return Number.POSITIVE_INFINITY

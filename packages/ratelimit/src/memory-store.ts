@@ -1,12 +1,21 @@
 import type { Parameters, State } from './kernel.ts'
-import { MODE, type Outcome, type Shape, type Slot, type SlotOutcome, windowsOf } from './operation.ts'
+import { MODE, type Outcome, type Shape, type Slot, windowsOf } from './operation.ts'
 import { INTERNALS } from './policy.ts'
 
 interface Entry extends State {
   blocked: number
   override: Parameters | undefined
   overrideEnds: number
+  /** Until when forgetting it would make a difference. */
   dies: number
+}
+
+/** A copy of a subject's state, brought to now: an operation that changes nothing leaves nothing behind. */
+interface Draft extends State {
+  fits: boolean
+  wait: number
+  blocked: number
+  parameters: Parameters
 }
 
 export interface MemoryStoreOptions {
@@ -34,55 +43,42 @@ export class MemoryStore {
     const { slots, mode, argument } = shape
     if (slots.length === 1) return this.#runOne(shape, slots[0] as Slot, subject, now)
     const entries: Entry[] = []
-    const waits: number[] = []
+    const drafts: Draft[] = []
     let longest = 0
     let blocked = false
     for (const slot of slots) {
       const entry = this.#entry(slot, subject, now)
-      const wait = arrive(entry, slot, now)
+      const draft = arrive(entry, slot, now)
       entries.push(entry)
-      waits.push(wait)
+      drafts.push(draft)
       if (slot.policy.mode === 'shadow') continue
-      if (wait > longest) longest = wait
-      if (entry.blocked > now) blocked = true
+      if (draft.wait > longest) longest = draft.wait
+      if (draft.blocked > 0) blocked = true
     }
     const granted = !blocked && longest <= (mode === MODE.check ? argument : 0)
-    const outcomes: SlotOutcome[] = []
     for (let index = 0; index < slots.length; index++) {
       const slot = slots[index] as Slot
-      const entry = entries[index] as Entry
-      const wait = waits[index] as number
-      this.#apply(shape, slot, subject, entry, wait, granted, now)
-      outcomes.push(outcomeOf(slot, entry, wait, now))
+      this.#apply(shape, slot, subject, entries[index] as Entry, drafts[index] as Draft, granted, now)
     }
-    return { now, granted, wait: granted ? longest : 0, slots: outcomes, asked: now }
+    return { now, granted, wait: granted ? longest : 0, slots: drafts, asked: now }
   }
 
   // The common case without the lists.
   #runOne(shape: Shape, slot: Slot, subject: string, now: number): Outcome {
     const entry = this.#entry(slot, subject, now)
-    const wait = arrive(entry, slot, now)
+    const draft = arrive(entry, slot, now)
     const enforced = slot.policy.mode === 'enforce'
-    const longest = enforced ? wait : 0
+    const longest = enforced ? draft.wait : 0
     const granted =
-      !(enforced && entry.blocked > now) && longest <= (shape.mode === MODE.check ? shape.argument : 0)
-    this.#apply(shape, slot, subject, entry, wait, granted, now)
-    return {
-      now,
-      granted,
-      wait: granted ? longest : 0,
-      slots: [outcomeOf(slot, entry, wait, now)],
-      asked: now,
-    }
+      !(enforced && draft.blocked > 0) && longest <= (shape.mode === MODE.check ? shape.argument : 0)
+    this.#apply(shape, slot, subject, entry, draft, granted, now)
+    return { now, granted, wait: granted ? longest : 0, slots: [draft], asked: now }
   }
 
   #entry(slot: Slot, subject: string, now: number): Entry {
     const entry = this.#tables[slot.place]?.get(subject)
     if (!entry) return { a: 0, b: 0, c: 0, blocked: 0, override: undefined, overrideEnds: 0, dies: 0 }
-    if (entry.dies <= now) {
-      clear(entry)
-      entry.override = undefined
-    } else if (entry.override && entry.overrideEnds <= now) entry.override = undefined
+    if (entry.override && entry.overrideEnds <= now) entry.override = undefined
     return entry
   }
 
@@ -91,38 +87,40 @@ export class MemoryStore {
     slot: Slot,
     subject: string,
     entry: Entry,
-    wait: number,
+    draft: Draft,
     granted: boolean,
     now: number,
   ): void {
     const { kernel } = slot.policy[INTERNALS]
-    const limit = entry.override ?? slot.parameters
     switch (shape.mode) {
       case MODE.peek:
         return
       case MODE.check:
-        if (!granted || (slot.policy.mode === 'shadow' && wait > 0)) return
-        kernel.charge(entry, now, slot.cost, limit)
+        if (!granted || (slot.policy.mode === 'shadow' && draft.wait > 0)) return
+        kernel.charge(draft, now, slot.cost, draft.parameters)
         break
       case MODE.charge:
-        kernel.charge(entry, now, slot.cost, limit)
+        kernel.charge(draft, now, slot.cost, draft.parameters)
         break
       case MODE.refund:
-        kernel.refund(entry, now, slot.cost, limit, slot.mark)
+        kernel.refund(draft, now, slot.cost, draft.parameters, slot.mark)
         break
       case MODE.block:
-        entry.blocked = shape.argument > 0 ? now + shape.argument : 0
+        draft.blocked = shape.argument > 0 ? now + shape.argument : 0
         break
       case MODE.resize:
         entry.override = slot.own
         entry.overrideEnds = now + shape.argument
-        kernel.refresh(entry, now, slot.own ?? slot.parameters, windowsOf(slot, now))
+        draft.parameters = slot.own ?? slot.parameters
+        kernel.refresh(draft, now, draft.parameters, windowsOf(slot, now))
         break
       case MODE.reset:
-        clear(entry)
-        kernel.refresh(entry, now, limit, windowsOf(slot, now))
+        clear(draft)
+        kernel.refresh(draft, now, draft.parameters, windowsOf(slot, now))
         break
     }
+    entry.blocked = draft.blocked
+    save(draft, entry)
     this.#keep(slot, subject, entry, now)
   }
 
@@ -154,35 +152,36 @@ export class MemoryStore {
 }
 
 // As if nothing had been used; a limit of its own stays.
-function clear(entry: Entry): void {
-  entry.a = 0
-  entry.b = 0
-  entry.c = 0
-  entry.blocked = 0
-  if (entry.entries) entry.entries = []
+function clear(draft: Draft): void {
+  draft.a = 0
+  draft.b = 0
+  draft.c = 0
+  draft.blocked = 0
+  if (draft.entries) draft.entries = []
 }
 
-function arrive(entry: Entry, slot: Slot, now: number): number {
+function arrive(entry: Entry, slot: Slot, now: number): Draft {
   const { kernel, calendar } = slot.policy[INTERNALS]
-  const limit = entry.override ?? slot.parameters
+  const { a, b, c, entries } = entry
+  const parameters = entry.override ?? slot.parameters
+  const blocked = entry.blocked > now ? entry.blocked : 0
+  const draft: Draft = { fits: false, wait: 0, blocked, parameters, a, b, c }
+  if (entries) draft.entries = entries
   const windows = calendar ? windowsOf(slot, now) : NONE
-  kernel.refresh(entry, now, limit, windows)
-  return kernel.wait(entry, now, slot.cost, limit, windows)
+  if (kernel.refresh(draft, now, parameters, windows)) save(draft, entry)
+  draft.wait = kernel.wait(draft, now, slot.cost, parameters, windows)
+  draft.fits = draft.wait === 0
+  return draft
+}
+
+function save({ a, b, c, entries }: Draft, entry: Entry): void {
+  entry.a = a
+  entry.b = b
+  entry.c = c
+  if (entries) entry.entries = entries
 }
 
 const NONE: readonly number[] = []
-
-function outcomeOf(slot: Slot, entry: Entry, wait: number, now: number): SlotOutcome {
-  return {
-    fits: wait === 0,
-    wait,
-    blocked: entry.blocked > now ? entry.blocked : 0,
-    parameters: entry.override ?? slot.parameters,
-    a: entry.a,
-    b: entry.b,
-    c: entry.c,
-  }
-}
 
 // Frees a sixteenth at a time, so that the cost of looking for expired entries is spread thin.
 function evict(table: Map<string, Entry>, now: number): void {

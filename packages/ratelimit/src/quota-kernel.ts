@@ -14,12 +14,14 @@ export const quotaKernel: Kernel = {
   paced: true,
   refresh(state, _now, { cap }, windows) {
     const start = windows[CURRENT] ?? 0
+    const ahead = state.b > start
     if (state.b < start) {
       const from = windows.indexOf(state.b)
       state.a = from < 0 ? 0 : Math.max(0, state.a - (CURRENT - from) * cap)
     }
     state.b = start
     state.a = Math.min(state.a, DEBT * cap)
+    return ahead
   },
   wait(state, now, cost, { cap }, windows) {
     if (cost > cap) return Number.POSITIVE_INFINITY

@@ -9,13 +9,15 @@ export const stepKernel: Kernel = {
   arity: 2,
   paced: true,
   refresh(state, now, { x, y }) {
-    if (state.b > now) state.b = now
+    const ahead = state.b > now
+    if (ahead) state.b = now
     const steps = Math.floor((now - state.b) / y)
     if (steps > 0) {
       state.a = Math.max(0, state.a - steps * x)
       state.b += steps * y
     }
     if (state.a === 0) state.b = now
+    return ahead
   },
   wait(state, now, cost, { cap, x, y }) {
     if (cost > cap) return Number.POSITIVE_INFINITY

@@ -13,7 +13,6 @@ export type Kind = 'fluid' | 'step' | 'quota' | 'counter' | 'log'
 export interface ReferencePolicy {
   readonly kind: Kind
   readonly window: number
-  readonly size: Size
   readonly shadow: boolean
   /** When the periods of a quota begin, in order; absent for those that begin at multiples of the window. */
   readonly starts?: readonly number[]
@@ -34,6 +33,8 @@ interface Cell {
   used(now: number): number
   full(now: number, size: Size): number
   level(): bigint
+  /** Remembers everything; what it answers brings that back. Absent where sizes leave no trace. */
+  remember?(): () => void
 }
 
 const DEBT = 10
@@ -49,13 +50,14 @@ function gcd(a: bigint, b: bigint): bigint {
 
 function fluid(window: number): Cell {
   const span = BigInt(window)
+  const grainOf = (size: Size) => gcd(BigInt(size.rate), span)
   let level = 0n
   let at = 0
   let rate = 0
   return {
     advance(now, size) {
       // A changed limit rounds what is in use up to the smallest amount the new rate can drain.
-      const grain = gcd(BigInt(size.rate), span)
+      const grain = grainOf(size)
       if (rate !== size.rate) level = ceilDivide(level, grain) * grain
       rate = size.rate
       level -= BigInt(now - at) * BigInt(size.rate)
@@ -74,7 +76,9 @@ function fluid(window: number): Cell {
     refund(now, cost, size, mark) {
       let back = BigInt(cost) * span
       if (mark) {
-        const held = mark.level - BigInt(now - mark.at) * BigInt(size.rate)
+        // And what a charge still holds down to it.
+        const then = mark.level - (mark.level % grainOf(size))
+        const held = then - BigInt(now - mark.at) * BigInt(size.rate)
         const bounded = held < 0n ? 0n : held
         const most = bounded < BigInt(mark.cost) * span ? bounded : BigInt(mark.cost) * span
         if (back > most) back = most
@@ -84,6 +88,12 @@ function fluid(window: number): Cell {
     used: () => Number(ceilDivide(level, span)),
     full: (_now, size) => Number(ceilDivide(level, BigInt(size.rate))),
     level: () => level,
+    remember() {
+      const then = { level, at, rate }
+      return () => {
+        ;({ level, at, rate } = then)
+      }
+    },
   }
 }
 
@@ -125,6 +135,12 @@ function step(window: number): Cell {
       return at - now
     },
     level: () => 0n,
+    remember() {
+      const then = { used, start }
+      return () => {
+        ;({ used, start } = then)
+      }
+    },
   }
 }
 
@@ -168,6 +184,12 @@ function quota(window: number, starts?: readonly number[]): Cell {
       return at - now
     },
     level: () => 0n,
+    remember() {
+      const then = { used, start }
+      return () => {
+        ;({ used, start } = then)
+      }
+    },
   }
 }
 
@@ -313,22 +335,22 @@ export class Reference {
   check(subject: string, now: number, request: ReferenceRequest, charge: boolean): ReferenceAnswer {
     const parts = request.policies.map(({ name, cost, size }) => {
       const policy = this.#policy(name)
+      // Looking at a subject with a limit of another size leaves it as it was.
+      const back = this.#subject(name, subject).cell.remember?.()
       const state = this.#arrive(name, subject, now, size)
       const applied = state.own ?? size
-      return { name, cost, policy, state, applied, wait: state.cell.wait(now, cost, applied) }
+      return { name, cost, policy, state, applied, back, wait: state.cell.wait(now, cost, applied) }
     })
     const enforced = parts.filter(({ policy }) => !policy.shadow)
     const blocked = enforced.some(({ state }) => state.blocked > now)
     const longest = Math.max(0, ...enforced.map(({ wait }) => wait))
     const granted = !blocked && longest <= (charge ? (request.patience ?? 0) : 0)
-    if (granted && charge) {
-      for (const { cost, policy, state, applied, wait } of parts) {
-        if (!policy.shadow || wait === 0) state.cell.charge(now, cost, applied)
-      }
-    }
+    const charges = ({ policy, wait }: (typeof parts)[number]) =>
+      charge && granted && (!policy.shadow || wait === 0)
+    for (const part of parts) if (charges(part)) part.state.cell.charge(now, part.cost, part.applied)
     const stopped = granted ? [] : enforced.filter(({ wait, state }) => wait > 0 || state.blocked > now)
     const waits = stopped.map(({ wait, state }) => Math.max(wait, state.blocked - now))
-    return {
+    const answer = {
       allowed: granted,
       reason: granted
         ? undefined
@@ -359,6 +381,8 @@ export class Reference {
       ),
       marks: parts.map(({ cost, state }) => ({ at: now, cost, level: state.cell.level() })),
     }
+    for (const part of parts) if (!charges(part)) part.back?.()
+    return answer
   }
 
   penalty(subject: string, now: number, request: ReferenceRequest): void {

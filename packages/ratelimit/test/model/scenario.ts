@@ -3,7 +3,7 @@ import { type Decision, decisionOf } from '../../src/decision.ts'
 import { fixedWindow, gcra, quota, slidingLog, slidingWindow, tokenBucket } from '../../src/index.ts'
 import type { ChargeMark } from '../../src/kernel.ts'
 import { MODE, type Outcome, Shape } from '../../src/operation.ts'
-import { INTERNALS, type Policy } from '../../src/policy.ts'
+import { INTERNALS, type Policy, type PolicySize } from '../../src/policy.ts'
 import { marksOf } from '../../src/reservation.ts'
 import { Shapes } from '../../src/shapes.ts'
 import { type Kind, type Mark, Reference, type ReferencePolicy, type Size } from './reference.ts'
@@ -30,52 +30,83 @@ export interface StoreUnderTest {
 interface Described {
   readonly policy: Policy
   readonly model: ReferencePolicy
+  /** By the name of a plan; `base` is the policy's own size. */
+  readonly sizes: Readonly<Record<PlanName, Size>>
+  readonly named: Named
 }
+
+const PLANS = ['base', 'small', 'large'] as const
+type PlanName = (typeof PLANS)[number]
 
 const SECOND = 1_000_000
 
-function described(kind: Kind, policy: Policy, window: number, size: Size): Described {
-  return { policy, model: { kind, window, size, shadow: policy.mode === 'shadow' } }
+/** What a policy's factory calls such a size. */
+type Named = (size: Size) => Exclude<PolicySize, number>
+
+const limitAndBurst: Named = ({ cap, rate }) => ({ limit: rate / 1_000, burst: cap / 1_000 })
+const capacityAndRefill: Named = ({ cap, rate }) => ({ capacity: cap / 1_000, refill: rate / 1_000 })
+const limitAlone: Named = ({ cap }) => ({ limit: cap / 1_000 })
+
+/** A policy that `make` makes of its options, and what it means; its plans are sizes with awkward ratios to its own. */
+function described(
+  kind: Kind,
+  window: number,
+  base: Size,
+  named: Named,
+  make: (options: { readonly plans: Readonly<Record<string, PolicySize>> }) => Policy,
+  starts?: readonly number[],
+): Described {
+  const scaled = (by: number): Size => ({
+    cap: Math.max(1_000, Math.round(base.cap * by)),
+    rate: Math.max(1_000, Math.round(base.rate * by)),
+  })
+  const sizes = { base, small: scaled(0.37), large: scaled(2.9) }
+  const policy = make({ plans: { small: named(sizes.small), large: named(sizes.large) } })
+  const shadow = policy.mode === 'shadow'
+  return { policy, sizes, named, model: { kind, window, shadow, ...(starts && { starts }) } }
 }
 
 /** One policy of each algorithm and shape of size. */
 const POLICIES: Readonly<Record<string, Described>> = {
-  gcra: described('fluid', gcra({ limit: 7, per: '1s', burst: 12 }), SECOND, { cap: 12_000, rate: 7_000 }),
-  slow: described('fluid', gcra({ limit: 3, per: '10s' }), 10 * SECOND, { cap: 3_000, rate: 3_000 }),
-  bucket: described('fluid', tokenBucket({ capacity: 20, refill: 6, per: '2s' }), 2 * SECOND, {
-    cap: 20_000,
-    rate: 6_000,
-  }),
-  interval: described('step', tokenBucket({ capacity: 9, refill: 4, per: '1s', style: 'interval' }), SECOND, {
-    cap: 9_000,
-    rate: 4_000,
-  }),
-  fixed: described('step', fixedWindow({ limit: 8, per: 1_500 }), 1_500_000, { cap: 8_000, rate: 8_000 }),
-  hourly: described('quota', quota({ limit: 10, period: 'hour' }), 3_600 * SECOND, {
-    cap: 10_000,
-    rate: 10_000,
-  }),
-  daily: {
-    policy: quota({ limit: 12, period: 'day', timeZone: 'Europe/Berlin' }),
-    model: {
-      kind: 'quota',
-      window: 86_400 * SECOND,
-      size: { cap: 12_000, rate: 12_000 },
-      shadow: false,
-      // Midnights in Berlin. The day that begins on the 28th at 23:00 has 23 hours.
-      starts: Array.from(
-        { length: 40 },
-        (_, day) => Date.UTC(2026, 2, 10 + day, 10 + day < 29 ? 23 : 22) * 1_000,
-      ),
-    },
-  },
-  sliding: described('counter', slidingWindow({ limit: 9, per: '1s' }), SECOND, { cap: 9_000, rate: 9_000 }),
-  one: described('counter', slidingWindow({ limit: 1, per: 700 }), 700_000, { cap: 1_000, rate: 1_000 }),
-  log: described('log', slidingLog({ limit: 6, per: '1s' }), SECOND, { cap: 6_000, rate: 6_000 }),
-  trial: described('fluid', gcra({ limit: 2, per: '1s', mode: 'shadow' }), SECOND, {
-    cap: 2_000,
-    rate: 2_000,
-  }),
+  gcra: described('fluid', SECOND, { cap: 12_000, rate: 7_000 }, limitAndBurst, (options) =>
+    gcra({ limit: 7, per: '1s', burst: 12, ...options }),
+  ),
+  slow: described('fluid', 10 * SECOND, { cap: 3_000, rate: 3_000 }, limitAndBurst, (options) =>
+    gcra({ limit: 3, per: '10s', ...options }),
+  ),
+  bucket: described('fluid', 2 * SECOND, { cap: 20_000, rate: 6_000 }, capacityAndRefill, (options) =>
+    tokenBucket({ capacity: 20, refill: 6, per: '2s', ...options }),
+  ),
+  interval: described('step', SECOND, { cap: 9_000, rate: 4_000 }, capacityAndRefill, (options) =>
+    tokenBucket({ capacity: 9, refill: 4, per: '1s', style: 'interval', ...options }),
+  ),
+  fixed: described('step', 1_500_000, { cap: 8_000, rate: 8_000 }, limitAlone, (options) =>
+    fixedWindow({ limit: 8, per: 1_500, ...options }),
+  ),
+  hourly: described('quota', 3_600 * SECOND, { cap: 10_000, rate: 10_000 }, limitAlone, (options) =>
+    quota({ limit: 10, period: 'hour', ...options }),
+  ),
+  daily: described(
+    'quota',
+    86_400 * SECOND,
+    { cap: 12_000, rate: 12_000 },
+    limitAlone,
+    (options) => quota({ limit: 12, period: 'day', timeZone: 'Europe/Berlin', ...options }),
+    // Midnights in Berlin. The day that begins on the 28th at 23:00 has 23 hours.
+    Array.from({ length: 40 }, (_, day) => Date.UTC(2026, 2, 10 + day, 10 + day < 29 ? 23 : 22) * 1_000),
+  ),
+  sliding: described('counter', SECOND, { cap: 9_000, rate: 9_000 }, limitAlone, (options) =>
+    slidingWindow({ limit: 9, per: '1s', ...options }),
+  ),
+  one: described('counter', 700_000, { cap: 1_000, rate: 1_000 }, limitAlone, (options) =>
+    slidingWindow({ limit: 1, per: 700, ...options }),
+  ),
+  log: described('log', SECOND, { cap: 6_000, rate: 6_000 }, limitAlone, (options) =>
+    slidingLog({ limit: 6, per: '1s', ...options }),
+  ),
+  trial: described('fluid', SECOND, { cap: 2_000, rate: 2_000 }, limitAndBurst, (options) =>
+    gcra({ limit: 2, per: '1s', mode: 'shadow', ...options }),
+  ),
 }
 
 /**
@@ -92,7 +123,7 @@ export async function playScenario(store: StoreUnderTest, seed: number, turns: n
   const reference = new Reference(models)
   const names = Object.keys(POLICIES)
   const paced = names.filter((name) => policies[name]?.[INTERNALS].kernel.paced)
-  const granted: { subject: string; shape: Shape; marks: ChargeMark[]; models: Mark[] }[] = []
+  const granted: { subject: string; shape: Shape; plan: PlanName; marks: ChargeMark[]; models: Mark[] }[] = []
   let now = Date.UTC(2026, 2, 28, 22, 0, 0) * 1_000 + integer(SECOND)
   let compared = 0
   // Half of the scenarios are dense, so that short windows fill up; the others jump far ahead.
@@ -106,20 +137,19 @@ export async function playScenario(store: StoreUnderTest, seed: number, turns: n
     const count = 1 + integer(3)
     return [...new Set(Array.from({ length: count }, () => pick(from)))]
   }
-  const sizeOf = (name: string): Size => {
-    const { cap, rate } = (POLICIES[name] as Described).model.size
-    return { cap, rate }
-  }
+  const sizeOf = (name: string, plan: PlanName) => (POLICIES[name] as Described).sizes[plan]
   const chargeOf = (chosen: readonly string[]) => {
     const costs = Object.fromEntries(chosen.map((name) => [name, cost()]))
+    const plan: PlanName = random() < 0.7 ? 'base' : pick(PLANS)
     const charge = {
       policies: chosen,
+      ...(plan !== 'base' && { plan }),
       cost: Object.fromEntries(Object.entries(costs).map(([name, milli]) => [name, milli / 1_000])),
     }
     const request = {
-      policies: chosen.map((name) => ({ name, cost: costs[name] ?? 0, size: sizeOf(name) })),
+      policies: chosen.map((name) => ({ name, cost: costs[name] ?? 0, size: sizeOf(name, plan) })),
     }
-    return { charge, request }
+    return { charge, request, plan }
   }
 
   for (let turn = 0; turn < turns; turn++) {
@@ -140,7 +170,7 @@ export async function playScenario(store: StoreUnderTest, seed: number, turns: n
       if (dice < 0.62) {
         const charging = dice < 0.5
         const pacing = charging && random() < 0.2
-        const { charge, request } = chargeOf(some(pacing ? paced : names))
+        const { charge, request, plan } = chargeOf(some(pacing ? paced : names))
         const patience = pacing ? integer(8 * SECOND) : 0
         const shape = shapes.of(charging ? MODE.check : MODE.peek, charge, patience)
         const expected = reference.check(subject, at, { ...request, patience }, charging)
@@ -152,7 +182,7 @@ export async function playScenario(store: StoreUnderTest, seed: number, turns: n
             deepStrictEqual({ label, ...plain(decision) }, { label, ...answer })
             compared++
             if (charging && decision.allowed) {
-              granted.push({ subject, shape, marks: marksOf(shape, outcome), models: [...marks] })
+              granted.push({ subject, shape, plan, marks: marksOf(shape, outcome), models: [...marks] })
               if (granted.length > 20) granted.shift()
             }
           },
@@ -179,7 +209,7 @@ export async function playScenario(store: StoreUnderTest, seed: number, turns: n
         reference.refund(charged.subject, at, {
           policies: slots.map(({ name, cost: back, index }) => {
             const mark = charged.models[index]
-            return { name, cost: back, size: sizeOf(name), ...(mark ? { mark } : {}) }
+            return { name, cost: back, size: sizeOf(name, charged.plan), ...(mark ? { mark } : {}) }
           }),
         })
         operations.push({ shape: new Shape(MODE.refund, slots), subject: charged.subject, judge: quiet })
@@ -198,22 +228,14 @@ export async function playScenario(store: StoreUnderTest, seed: number, turns: n
         operations.push({ shape: shapes.of(MODE.reset, { ...charge, cost: 0 }), subject, judge: quiet })
       } else {
         const name = pick(names)
-        const base = sizeOf(name)
+        const base = sizeOf(name, 'base')
         const factor = pick([0, 0.5, 2, 3])
-        const kind = POLICIES[name]?.model.kind
         const size =
           factor === 0
             ? undefined
             : { cap: Math.max(1_000, base.cap * factor), rate: Math.max(1_000, base.rate * factor) }
         reference.setLimit(subject, at, name, size, base)
-        const given =
-          size === undefined
-            ? undefined
-            : name === 'bucket' || name === 'interval'
-              ? { capacity: size.cap / 1_000, refill: size.rate / 1_000 }
-              : kind === 'fluid'
-                ? { limit: size.rate / 1_000, burst: size.cap / 1_000 }
-                : { limit: size.cap / 1_000 }
+        const given = size && POLICIES[name]?.named(size)
         operations.push({ shape: shapes.resize(name, given, 400 * 86_400 * SECOND), subject, judge: quiet })
       }
     }

@@ -190,9 +190,15 @@ export const SCRIPT_TRIALS: readonly Trial[] = [
         yearly: quota({ limit: 10, period: 'year' }),
       })
       const life = async (name: string) => await ground.operator.pttl((await keyOf(name)) ?? '')
+      const isRight = async (name: string) => {
+        const value = await ground.operator.getBuffer((await keyOf(name)) ?? '')
+        const told = (value?.readDoubleLE(24) ?? 0) / 1_000 - Date.now()
+        ok(Math.abs((await life(name)) - told) < 10_000, `${name}, does not know when it ends`)
+      }
       for (const policy of names) {
         await ask(MODE.check, { policies: [policy] })
         ok((await life(policy)) > 0, policy)
+        if (policy !== 'log') await isRight(policy)
         await ask(MODE.block, { policies: [policy], cost: 0 }, 7_200 * SECOND)
         ok((await life(policy)) > 7_100_000, `${policy}, blocked`)
         await resize(policy, 5, 10_800 * SECOND)

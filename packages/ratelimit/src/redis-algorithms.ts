@@ -9,6 +9,11 @@ local function index(windows, start)
   end
 end
 
+-- Ends of intervals until so much is back, when the first brings more if a larger size was charged before it.
+local function stepsFor(amount, first, each)
+  return 1 + ceil(max(0, amount - max(first, each)) / each)
+end
+
 local function boundary(windows, start, steps)
   return windows[min(index(windows, start) + steps, #windows)]
 end
@@ -36,37 +41,35 @@ local arrive = {
     return (tick + ceil(excess / l[2])) * z - now
   end,
   function(k, p, l)
-    local a, b, x, y = A[k], B[k], l[2], l[3]
+    local a, b, c, x, y = A[k], B[k], C[k], l[2], l[3]
     if b > now then
       b = now
       dirty[k] = true
     end
     local steps = floor((now - b) / y)
-    if steps > 0 then
-      a = a - steps * x
-      if a < 0 then a = 0 end
-      b = b + steps * y
-    end
-    if a == 0 then b = now end
-    A[k], B[k] = a, b
+    if steps > 0 then a, b, c = max(0, a - max(c, x) - (steps - 1) * x), b + steps * y, 0 end
+    if a == 0 then b, c = now, 0 end
+    A[k], B[k], C[k] = a, b, c
     if p[3] > l[1] then return huge end
     local excess = a + p[3] - l[1]
     if excess <= 0 then return 0 end
-    return b + ceil(excess / x) * y - now
+    return b + stepsFor(excess, c, x) * y - now
   end,
   function(k, p, l)
     local windows, cap = p[5], l[1]
     if B[k] < windows[4] then
       local from = index(windows, B[k])
-      A[k] = from and max(0, A[k] - (4 - from) * cap) or 0
+      A[k] = from and max(0, A[k] - max(C[k], cap) - (3 - from) * cap) or 0
+      C[k] = 0
     end
     if B[k] > windows[4] then dirty[k] = true end
     B[k] = windows[4]
-    A[k] = min(A[k], QUOTA_DEBT * cap)
+    if A[k] == 0 then C[k] = 0 end
+    A[k] = min(A[k], max(C[k], cap) + (QUOTA_DEBT - 1) * cap)
     if p[3] > cap then return huge end
     local excess = A[k] + p[3] - cap
     if excess <= 0 then return 0 end
-    return boundary(windows, B[k], ceil(excess / cap)) - now
+    return boundary(windows, B[k], stepsFor(excess, C[k], cap)) - now
   end,
   function(k, p, l)
     local x = l[2]
@@ -122,18 +125,19 @@ local arrive = {
   end,
 }
 
-local function add(k, p, l)
-  A[k] = min(A[k] + p[3], max(A[k], DEBT * l[1]))
-end
-
 local charge = {
   function(k, p, l)
     local a, y = A[k], l[3]
     A[k] = min(a + p[3] * y, max(a, DEBT * l[1] * y))
   end,
-  add,
   function(k, p, l)
-    A[k] = min(A[k] + p[3], QUOTA_DEBT * l[1])
+    A[k] = min(A[k] + p[3], max(A[k], DEBT * l[1]))
+    C[k] = max(C[k], l[2])
+  end,
+  function(k, p, l)
+    local cap = l[1]
+    C[k] = max(C[k], cap)
+    A[k] = min(A[k] + p[3], C[k] + (QUOTA_DEBT - 1) * cap)
   end,
   function(k, p, l)
     B[k] = min(B[k] + p[3], max(B[k], DEBT * l[1]))
@@ -204,10 +208,10 @@ local full = {
     return A[k] == 0 and 0 or (floor(now / l[4]) + ceil(A[k] / l[2])) * l[4] - now
   end,
   function(k, p, l)
-    return A[k] == 0 and 0 or B[k] + ceil(A[k] / l[2]) * l[3] - now
+    return A[k] == 0 and 0 or B[k] + stepsFor(A[k], C[k], l[2]) * l[3] - now
   end,
   function(k, p, l)
-    return A[k] == 0 and 0 or boundary(p[5], B[k], ceil(A[k] / l[1])) - now
+    return A[k] == 0 and 0 or boundary(p[5], B[k], stepsFor(A[k], C[k], l[1])) - now
   end,
   function(k, p, l)
     if B[k] > 0 then return A[k] + 2 * l[2] - now end

@@ -162,7 +162,7 @@ ${ALGORITHMS_LUA}
       if not ordinary then push((w == 0 and 1 or 0) + (blocked[k] and 2 or 0) + (own[k] and 4 or 0)) end
       push(A[k])
       if code > 1 then push(B[k]) end
-      if code == 4 then push(C[k]) end
+      if code > 1 and code < 5 then push(C[k]) end
       if not ordinary then
         if code == 5 or (mode == 1 and argument > 0) then push(w == huge and -1 or w) end
         if blocked[k] or own[k] then
@@ -193,17 +193,16 @@ for r = 1, #runs, 2 do
       local key = KEYS[i]
       if repeats then i = seen[key] or i end
       local value = raw[i]
-      local a, b, c, expiry, life = 0, now, code == 1 and y or 0, 0
+      local scale = code == 1 and y or x
+      local a, b, c, expiry, life = 0, now, scale, 0
       if value then a, b, c, expiry = unpackd('<dddd', value) end
-      if b <= now and (not value or #value == 32) then
+      if b <= now and c == scale and (not value or #value == 32) then
         if code == 1 then
-          if c == y then
-            local ticks = z == 1 and now - b or floor(now / z) - floor(b / z)
-            a = a - ticks * x
-            a = (a > 0 and a or 0) + cost
-            b = now
-            life = (a / x + 1) * z
-          end
+          local ticks = z == 1 and now - b or floor(now / z) - floor(b / z)
+          a = a - ticks * x
+          a = (a > 0 and a or 0) + cost
+          b = now
+          life = (a / x + 1) * z
         else
           local steps = floor((now - b) / y)
           if steps > 0 then a, b = max(0, a - steps * x), b + steps * y end
@@ -211,7 +210,7 @@ for r = 1, #runs, 2 do
           a = a + cost
           life = b + (a / x + 1) * y - now
         end
-        done = life and a <= room
+        done = a <= room
       end
       if done then
         local new
@@ -227,8 +226,8 @@ for r = 1, #runs, 2 do
         size = size + 1
         reply[size] = a
         if code == 2 then
-          size = size + 1
-          reply[size] = b
+          reply[size + 1], reply[size + 2] = b, c
+          size = size + 2
         end
       end
     end

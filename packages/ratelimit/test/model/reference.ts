@@ -100,26 +100,30 @@ function fluid(window: number): Cell {
 function step(window: number): Cell {
   let used = 0
   let start = 0
+  // The largest that was charged in this window: its end brings back as much.
+  let largest = 0
   return {
     advance(now, size) {
       while (used > 0 && now >= start + window) {
-        used = Math.max(0, used - size.rate)
+        used = Math.max(0, used - Math.max(largest, size.rate))
+        largest = 0
         start += window
       }
-      if (used === 0) start = now
+      if (used === 0) [start, largest] = [now, 0]
     },
     wait(now, cost, size) {
       if (cost > size.cap) return Number.POSITIVE_INFINITY
       let left = used
       let at = now
       for (let border = start + window; left + cost > size.cap; border += window) {
-        left -= size.rate
+        left -= at === now ? Math.max(largest, size.rate) : size.rate
         at = border
       }
       return at - now
     },
     charge(_now, cost, size) {
       used = Math.max(used, Math.min(used + cost, DEBT * size.cap))
+      largest = Math.max(largest, size.rate)
     },
     refund(_now, cost, _size, mark) {
       if (!mark || mark.at >= start) used = Math.max(0, used - cost)
@@ -129,16 +133,16 @@ function step(window: number): Cell {
       let left = used
       let at = now
       for (let border = start + window; left > 0; border += window) {
-        left -= size.rate
+        left -= at === now ? Math.max(largest, size.rate) : size.rate
         at = border
       }
       return at - now
     },
     level: () => 0n,
     remember() {
-      const then = { used, start }
+      const then = { used, start, largest }
       return () => {
-        ;({ used, start } = then)
+        ;({ used, start, largest } = then)
       }
     },
   }
@@ -147,28 +151,35 @@ function step(window: number): Cell {
 function quota(window: number, starts?: readonly number[]): Cell {
   let used = 0
   let start = 0
+  let largest = 0
   const begin = (now: number) =>
     starts ? (starts.findLast((at) => at <= now) ?? Number.NaN) : now - (now % window)
+  const most = (size: Size) => Math.max(largest, size.cap) + (QUOTA_DEBT - 1) * size.cap
   const next = (at: number) => (starts ? (starts.find((other) => other > at) ?? Number.NaN) : at + window)
   return {
     advance(now, size) {
       const here = begin(now)
-      for (; start < here && used > 0; start = next(start)) used = Math.max(0, used - size.cap)
-      start = here
-      used = Math.min(used, QUOTA_DEBT * size.cap)
+      for (let ends = 1; start < here; ends++) {
+        used = ends > QUOTA_DEBT ? 0 : Math.max(0, used - Math.max(largest, size.cap))
+        largest = 0
+        start = used === 0 ? here : next(start)
+      }
+      used = Math.min(used, most(size))
+      if (used === 0) largest = 0
     },
     wait(now, cost, size) {
       if (cost > size.cap) return Number.POSITIVE_INFINITY
       let left = used
       let at = now
       for (let border = next(start); left + cost > size.cap; border = next(border)) {
-        left -= size.cap
+        left -= at === now ? Math.max(largest, size.cap) : size.cap
         at = border
       }
       return at - now
     },
     charge(_now, cost, size) {
-      used = Math.min(used + cost, QUOTA_DEBT * size.cap)
+      largest = Math.max(largest, size.cap)
+      used = Math.min(used + cost, most(size))
     },
     refund(_now, cost, _size, mark) {
       if (!mark || mark.at >= start) used = Math.max(0, used - cost)
@@ -178,16 +189,16 @@ function quota(window: number, starts?: readonly number[]): Cell {
       let left = used
       let at = now
       for (let border = next(start); left > 0; border = next(border)) {
-        left -= size.cap
+        left -= at === now ? Math.max(largest, size.cap) : size.cap
         at = border
       }
       return at - now
     },
     level: () => 0n,
     remember() {
-      const then = { used, start }
+      const then = { used, start, largest }
       return () => {
-        ;({ used, start } = then)
+        ;({ used, start, largest } = then)
       }
     },
   }

@@ -49,6 +49,23 @@ describe('a limiter without Redis', () => {
     expect((await limiter.check('user:1', { cost: 1 })).allowed).toBe(true)
   })
 
+  it('carries nothing from a window used under a larger plan into the next one', async () => {
+    await using limiter = createRateLimiter({
+      policies: {
+        hourly: fixedWindow({ limit: 10, per: '1h', plans: { pro: 1_000 } }),
+        daily: quota({ limit: 100, period: 'day', plans: { pro: 10_000 } }),
+      },
+    })
+    for (const policy of ['hourly', 'daily'] as const) {
+      await limiter.check('org:7', { policies: [policy], plan: 'pro', cost: 900 })
+      const denied = await limiter.check('org:7', { policies: [policy] })
+      expect(denied.allowed).toBe(false)
+      await vi.advanceTimersByTimeAsync(denied.retryAfter)
+      const { allowed, policies } = await limiter.check('org:7', { policies: [policy] })
+      expect([allowed, policies[policy]?.remaining]).toEqual([true, policy === 'hourly' ? 9 : 99])
+    }
+  })
+
   it('calls a cost above the capacity never, not later', async () => {
     await using limiter = createRateLimiter({ policies: { api: gcra({ limit: 10, per: '1s' }) } })
     expect(await limiter.check('user:1', { cost: 10.001 })).toMatchObject({

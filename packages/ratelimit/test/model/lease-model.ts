@@ -6,6 +6,8 @@ interface Promised {
   readonly perWindow?: number
   /** Length of a window in microseconds, when it is the same for all. */
   readonly window?: number
+  /** Windows begin at multiples of their length, wherever the store has counted an admission. */
+  readonly aligned?: boolean
   /** No span of time may hold more than this and `rate` units per microsecond of it. */
   readonly burst?: number
   readonly rate?: number
@@ -30,6 +32,7 @@ export class LeaseModel {
         if (algorithm === 'fixed-window') return [name, { perWindow: limit, window }]
         // Refilled in intervals: a full bucket at most, within each of them.
         if (name === 'interval') return [name, { perWindow: capacity, window }]
+        if (algorithm === 'sliding-window') return [name, { perWindow: limit + held, window, aligned: true }]
         if (algorithm === 'sliding-log') return [name, { perSpan: limit + held, window }]
         return [name, { burst: capacity + held, rate: limit / window }]
       }),
@@ -37,13 +40,14 @@ export class LeaseModel {
   }
 
   admit(name: string, at: number, cost: number, start: number): void {
-    const { perWindow, perSpan, burst, rate = 0, window } = this.#promised[name] ?? {}
+    const { perWindow, perSpan, burst, rate = 0, window, aligned } = this.#promised[name] ?? {}
     if (perWindow !== undefined) {
-      const key = `${name} ${start}`
+      const begin = aligned && window ? at - (at % window) : start
+      const key = `${name} ${begin}`
       const sum = (this.#windows.get(key) ?? 0) + cost
       this.#windows.set(key, sum)
-      if (sum > perWindow) this.broken.push(`${name}: ${sum} in the window from ${start}`)
-      const end = window === undefined ? start + 3_600_000_000 : start + window
+      if (sum > perWindow) this.broken.push(`${name}: ${sum} in the window from ${begin}`)
+      const end = window === undefined ? begin + 3_600_000_000 : begin + window
       if (at >= end) this.broken.push(`${name}: admitted ${at - end} µs after its window`)
     }
     if (perSpan !== undefined && window !== undefined) {

@@ -246,6 +246,33 @@ export const SCRIPT_TRIALS: readonly Trial[] = [
   },
   {
     seeded: false,
+    promise: 'holds the debt of a quota to what its sizes bring back within the windows known',
+    async run(ground, script) {
+      const { ask } = asking(ground, clocked(script), {
+        hourly: quota({ limit: 10, period: 'hour', plans: { large: 30 } }),
+      })
+      await setClock(ground, START)
+      await ask(MODE.charge, { cost: 80, plan: 'large' })
+      const owed = async (at: number, plan?: string) => {
+        await setClock(ground, at)
+        return (await ask(MODE.peek, { plan })).slots[0]
+      }
+      // At the end of this hour 30 come back, of the next two 10 or 30.
+      deepStrictEqual([(await owed(START, 'large'))?.a, (await owed(START))?.a], [80_000, 50_000])
+      const HOUR = 3_600 * SECOND
+      deepStrictEqual(
+        [(await owed(START + HOUR, 'large'))?.a, (await owed(START + HOUR))?.a],
+        [50_000, 30_000],
+      )
+      // A larger size under which nothing is in use any more brings nothing back.
+      await ask(MODE.block, { cost: 0 }, HOUR)
+      await ask(MODE.refund, { cost: 50, plan: 'large' })
+      await ask(MODE.charge, {})
+      deepStrictEqual((await owed(START + HOUR))?.c, 10_000)
+    },
+  },
+  {
+    seeded: false,
     promise: 'forgets a subject that is as good as new',
     async run(ground, script) {
       const { ask, names, keyOf } = asking(ground, script, {

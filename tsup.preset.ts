@@ -7,7 +7,7 @@ interface Manifest {
 
 // Dependencies that are ESM only: an ESM build imports them, but a `require()` of them fails under Jest, so a
 // CommonJS build carries them, and what they stand on, inside.
-const ESM_ONLY = ['p-limit', 'file-type']
+const ESM_ONLY = ['file-type']
 
 /**
  * The one build of the family. A package's entries are the `@cays/source` conditions of its
@@ -32,6 +32,8 @@ export function preset(overrides: Options = {}): Options {
     sourcemap: true,
     noExternal: ESM_ONLY,
     esbuildOptions(options, { format }) {
+      // What a package carries of a sibling comes from its sources: the sibling may be building at that moment.
+      options.conditions = ['@cays/source']
       if (format === 'esm') options.external = [...(options.external ?? []), ...ESM_ONLY]
     },
     metafile: true,

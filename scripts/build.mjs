@@ -1,6 +1,6 @@
 /**
- * `npm run build [-- package…]`: builds the packages with tsup, two at a time. Types resolve through the
- * sources, so no package waits for another.
+ * `npm run build [-- package…]`: builds the packages with tsup, two at a time. A sibling's types, and what a
+ * package carries of a sibling, are read from the sources, so no package waits for another.
  */
 import { readdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'

@@ -38,6 +38,26 @@ export const benchmark = defineCase({
         }
       },
     },
+    {
+      // What no decision can do without: the clock, the subject's number, and an answer of its own.
+      name: 'node alone',
+      prepare() {
+        const levels = new Map(subjects.map((subject) => [subject, { used: 0, at: 0 }]))
+        const check = (subject: string) => {
+          const now = performance.now()
+          const level = levels.get(subject) ?? { used: 0, at: now }
+          level.used = Math.max(0, level.used - (now - level.at) * 1_000) + 1
+          level.at = now
+          const allowed = level.used <= 1_000_000
+          return Promise.resolve({ allowed, policies: { api: { allowed, used: level.used, at: now } } })
+        }
+        return {
+          async run(count) {
+            for (let index = 0; index < count; index++) await check(subjects[index % 1_000] ?? '')
+          },
+        }
+      },
+    },
   ],
   claims: [{ figure: 'CPU of a decision in memory', must: { cost: 0.333 } }],
 })

@@ -265,8 +265,9 @@ export const SCRIPT_TRIALS: readonly Trial[] = [
         [50_000, 30_000],
       )
       // A larger size under which nothing is in use any more brings nothing back.
+      await ask(MODE.charge, { plan: 'large' })
       await ask(MODE.block, { cost: 0 }, HOUR)
-      await ask(MODE.refund, { cost: 50, plan: 'large' })
+      await ask(MODE.refund, { cost: 60, plan: 'large' })
       await ask(MODE.charge, {})
       deepStrictEqual((await owed(START + HOUR))?.c, 10_000)
     },

@@ -175,8 +175,8 @@ ${ALGORITHMS_LUA}
   end
 end
 
--- What most calls are: one GCRA, token bucket or fixed window that admits, on a key without a block or a limit of
--- its own. Whatever differs is decided above; the answers are the same.
+-- What most calls are: one GCRA, token bucket or fixed window that admits, on a key without a block, a limit of its
+-- own or a trace of another size. Whatever differs is decided above; the answers are the same.
 local decide
 for r = 1, #runs, 2 do
   local shape = shapes[runs[r]]

@@ -236,7 +236,10 @@ function sizeOf<Name extends 'limit' | 'burst' | 'capacity' | 'refill'>(
   names: readonly Name[],
 ): Partial<Record<Name, number>> {
   const given = typeof size === 'number' ? { [main]: size } : size
-  reader.known(given, names as never, 'plans')
+  if (typeof given !== 'object' || given === null) {
+    reader.fail(`a size must be a number of units, or an object of ${names.join(' and ')}`)
+  }
+  reader.known(given, names as never, 'size')
   const milli: Partial<Record<Name, number>> = {}
   for (const name of names) {
     const value = (given as Partial<Record<Name, number>>)[name]

@@ -6,7 +6,7 @@ import { Decider, type Verdict } from './decider.ts'
 import type { Decision } from './decision.ts'
 import { LimitConfigError, LimitError } from './errors.ts'
 import type { Offender } from './offenders.ts'
-import { MODE, type Mode } from './operation.ts'
+import { MODE, type Mode, type Shape } from './operation.ts'
 import { type RateLimiterOptions, type ResolvedOptions, readOptions } from './options.ts'
 import { INTERNALS, type PolicySize } from './policy.ts'
 import type {
@@ -20,7 +20,7 @@ import type {
 } from './rate-limiter.ts'
 import { Reports } from './reports.ts'
 import { giveBack, type Reservation, reservationOf } from './reservation.ts'
-import { badArgument, type Charge, type Cost, Shapes } from './shapes.ts'
+import { assertObject, badArgument, type Charge, type Cost, Shapes } from './shapes.ts'
 import { subjectForm } from './subject.ts'
 import { platformTime, type Time } from './time.ts'
 
@@ -48,23 +48,26 @@ export function limiterOn<Name extends string>(
 }
 
 class Limiter implements RateLimiter {
-  readonly #policies: ResolvedOptions['policies']
   readonly #time: Time
   readonly #shapes: Shapes
   readonly #reports: Reports
   readonly #decider: Decider
+  // What may still have to be given back: waits for a turn, and answers that nobody waits for any more.
+  readonly #unsettled = new Set<Promise<unknown>>()
   readonly #lifecycle = new Lifecycle({
     closed: () => new LimitError('LIMIT_ERR_CLOSED', 'the rate limiter is closed'),
   })
 
   constructor(options: ResolvedOptions, time: Time) {
-    this.#policies = options.policies
     this.#time = time
     this.#shapes = new Shapes(options.policies)
     this.#reports = new Reports(options.name, options.topOffenders)
     const decider = new Decider(options, time, this.#reports)
     this.#decider = decider
-    this.#lifecycle.onClose(() => decider.close())
+    this.#lifecycle.onClose(async () => {
+      await Promise.all(this.#unsettled)
+      await decider.close()
+    })
   }
 
   check(subject: string, options?: CheckOptions): Promise<Decision> {
@@ -83,10 +86,11 @@ class Limiter implements RateLimiter {
 
   async checkMany(requests: readonly ({ readonly subject: string } & CheckOptions)[]): Promise<Decision[]> {
     this.#lifecycle.assertOpen()
-    const wanted = requests.map((request) => {
+    if (!Array.isArray(requests)) throw badArgument('checkMany needs a list of { subject, … }')
+    const wanted = requests.map((request: { readonly subject: string } & CheckOptions) => {
+      const shape = this.#shapes.of(MODE.check, request)
       const { subject, signal } = request
       const form = subjectForm(subject)
-      const shape = this.#shapes.of(MODE.check, request)
       signal?.throwIfAborted()
       return { subject, signal, form, shape }
     })
@@ -98,13 +102,15 @@ class Limiter implements RateLimiter {
   }
 
   async peek(subject: string, options?: CheckOptions): Promise<Decision> {
-    const { decision } = await this.#ask(MODE.peek, subject, options)
+    const shape = this.#shapes.of(MODE.peek, options)
+    const { decision } = await this.#ask(subject, shape, options?.signal)
     return decision
   }
 
-  async reserve(subject: string, options: ReserveOptions = {}): Promise<Reservation> {
-    const expires = lengthOf('expires', options.expires ?? '5m', MAX_TIMER)
-    const { decision, shape, outcome } = await this.#ask(MODE.check, subject, options)
+  async reserve(subject: string, options?: ReserveOptions): Promise<Reservation> {
+    const wanted = this.#shapes.of(MODE.check, options)
+    const expires = lengthOf('expires', options?.expires ?? '5m', MAX_TIMER)
+    const { decision, shape, outcome } = await this.#ask(subject, wanted, options?.signal)
     this.#reports.decided(subject, decision)
     return reservationOf(decision, {
       shapes: this.#shapes,
@@ -115,46 +121,36 @@ class Limiter implements RateLimiter {
     })
   }
 
-  async acquire(subject: string, options: AcquireOptions = {}): Promise<Decision> {
-    const { signal } = options
-    for (const name of options.policies ?? this.#shapes.names) {
-      if (this.#policies[name]?.[INTERNALS].kernel.paced === false) {
-        throw new LimitConfigError(
-          'LIMIT_ERR_NOT_PACED',
-          'acquire needs gcra, tokenBucket, fixedWindow or quota policies: name them with `policies`',
-        )
-      }
+  async acquire(subject: string, options?: AcquireOptions): Promise<Decision> {
+    const patience = lengthOf('maxWait', options?.maxWait ?? '30s', MAX_TIMER) * 1_000
+    const shape = this.#shapes.of(MODE.check, options, patience)
+    if (shape.slots.some(({ policy }) => !policy[INTERNALS].kernel.paced)) {
+      throw new LimitConfigError(
+        'LIMIT_ERR_NOT_PACED',
+        'acquire needs gcra, tokenBucket, fixedWindow or quota policies: name them with `policies`',
+      )
     }
-    const patience = lengthOf('maxWait', options.maxWait ?? '30s', MAX_TIMER) * 1_000
-    const { decision, shape, outcome } = await this.#ask(MODE.check, subject, options, patience)
-    this.#reports.decided(subject, decision)
-    if (!decision.allowed || !outcome || outcome.wait === 0) return decision
-    const until = AbortSignal.any(signal ? [signal, this.#lifecycle.signal] : [this.#lifecycle.signal])
-    try {
-      await this.#time.wait(Math.ceil(outcome.wait / 1_000), until)
-    } catch {
-      await this.#decider.settle(subjectForm(subject), giveBack(shape, outcome), decision).catch(() => {})
-      if (signal?.aborted) throw signal.reason
-      throw new LimitError('LIMIT_ERR_ABANDONED', 'the limiter was closed before the slot began')
-    }
-    return decision
+    const verdict = await this.#ask(subject, shape, options?.signal)
+    this.#reports.decided(subject, verdict.decision)
+    await this.#tracked(this.#turn(subject, verdict, options?.signal))
+    return verdict.decision
   }
 
-  refund(subject: string, cost: Cost = 1, options: ChangeOptions = {}): Promise<void> {
-    return this.#change(subject, MODE.refund, chargeOf(cost, options), options.signal)
+  async refund(subject: string, cost?: Cost, options?: ChangeOptions): Promise<void> {
+    await this.#change(subject, MODE.refund, chargeOf(cost, options), options?.signal)
   }
 
-  penalty(subject: string, cost: Cost = 1, options: ChangeOptions = {}): Promise<void> {
-    return this.#change(subject, MODE.charge, chargeOf(cost, options), options.signal)
+  async penalty(subject: string, cost?: Cost, options?: ChangeOptions): Promise<void> {
+    await this.#change(subject, MODE.charge, chargeOf(cost, options), options?.signal)
   }
 
-  async block(subject: string, length: Duration, options: ChangeOptions = {}): Promise<void> {
+  async block(subject: string, length: Duration, options?: ChangeOptions): Promise<void> {
     const argument = Math.round(lengthOf('the length of a block', length) * 1_000)
-    await this.#change(subject, MODE.block, chargeOf(0, options), options.signal, argument)
+    await this.#change(subject, MODE.block, chargeOf(0, options), options?.signal, argument)
   }
 
-  reset(subject: string, options: ChangeOptions = {}): Promise<void> {
-    return this.#change(subject, MODE.reset, chargeOf(0, options), options.signal)
+  async reset(subject: string, options?: ChangeOptions): Promise<void> {
+    await this.#change(subject, MODE.reset, chargeOf(0, options), options?.signal)
   }
 
   async setLimit(
@@ -200,12 +196,43 @@ class Limiter implements RateLimiter {
   }
 
   /** A decision in any mode; only for wrong arguments, an abort or a closed limiter does it reject. */
-  async #ask(mode: Mode, subject: string, options: CheckOptions = {}, argument = 0): Promise<Verdict> {
+  async #ask(subject: string, shape: Shape, signal: AbortSignal | undefined): Promise<Verdict> {
     this.#lifecycle.assertOpen()
     const form = subjectForm(subject)
-    const shape = this.#shapes.of(mode, options, argument)
-    options.signal?.throwIfAborted()
-    return await raceAbort(this.#decider.ask(form, shape), options.signal)
+    signal?.throwIfAborted()
+    const asked = this.#decider.ask(form, shape)
+    try {
+      return await raceAbort(asked, signal)
+    } catch (error) {
+      if (shape.mode === MODE.check) void this.#tracked(asked.then((verdict) => this.#leave(form, verdict)))
+      throw error
+    }
+  }
+
+  /** Resolves when the turn that was given out begins; gives it back when the wait ends before. */
+  async #turn(subject: string, verdict: Verdict, signal: AbortSignal | undefined): Promise<void> {
+    const wait = verdict.decision.allowed ? (verdict.outcome?.wait ?? 0) : 0
+    if (wait === 0) return
+    const until = AbortSignal.any(signal ? [signal, this.#lifecycle.signal] : [this.#lifecycle.signal])
+    try {
+      await this.#time.wait(Math.ceil(wait / 1_000), until)
+    } catch {
+      await this.#leave(subjectForm(subject), verdict)
+      if (signal?.aborted) throw signal.reason
+      throw new LimitError('LIMIT_ERR_ABANDONED', 'the limiter was closed before the slot began')
+    }
+  }
+
+  /** Gives back what was charged for a caller who left. */
+  async #leave(form: string, { decision, shape, outcome }: Verdict): Promise<void> {
+    if (!decision.allowed || !outcome) return
+    await this.#decider.settle(form, giveBack(shape, outcome), decision).catch(() => {})
+  }
+
+  #tracked(work: Promise<void>): Promise<void> {
+    const settled = work.catch(() => {}).finally(() => this.#unsettled.delete(settled))
+    this.#unsettled.add(settled)
+    return work
   }
 
   async #change(
@@ -224,8 +251,10 @@ class Limiter implements RateLimiter {
 }
 
 /** What a change is about: all policies, those named, or those a cost was given for. */
-function chargeOf(cost: Cost, { policies }: ChangeOptions): Charge {
-  return { cost, policies: policies ?? (typeof cost === 'number' ? undefined : Object.keys(cost)) }
+function chargeOf(cost: Cost | undefined, options: ChangeOptions | undefined): Charge {
+  if (options !== undefined) assertObject('options', options)
+  const named = typeof cost === 'object' && cost !== null ? Object.keys(cost) : undefined
+  return { cost, policies: options?.policies ?? named }
 }
 
 const DAY = 86_400_000

@@ -10,6 +10,10 @@ import type { Charge, Cost } from './shapes.ts'
 
 /** What one decision costs and counts against. */
 export interface CheckOptions<Name extends string = string> extends Charge<Name> {
+  /**
+   * Ends the wait for the answer. What was sent is decided all the same: `check` may have charged, `reserve` and
+   * `acquire` give back.
+   */
   readonly signal?: AbortSignal | undefined
 }
 

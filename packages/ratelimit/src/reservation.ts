@@ -1,4 +1,5 @@
 import type { Decision } from './decision.ts'
+import { LimitUnavailableError } from './errors.ts'
 import type { ChargeMark } from './kernel.ts'
 import { MODE, type Outcome, Shape } from './operation.ts'
 import type { Cost, Shapes } from './shapes.ts'
@@ -19,7 +20,10 @@ export interface Reservation<Name extends string = string> extends AsyncDisposab
    * again. After `LIMIT_ERR_TIMEOUT` it may have been done all the same, and is done twice then.
    */
   commit(actual?: Cost<Name>): Promise<void>
-  /** Gives everything back. Does nothing after a commit. */
+  /**
+   * Gives everything back. Does nothing after a commit. Rejects when the store is gone; the end of `await using`
+   * does not: it is tried again when the reservation expires.
+   */
   release(): Promise<void>
 }
 
@@ -63,7 +67,11 @@ export function reservationOf(decision: Decision, parts: ReservationParts): Rese
     if (charged) await settle(giveBack(shape, charged), undefined)
   }
 
-  return { allowed: decision.allowed, decision, commit, release, [Symbol.asyncDispose]: release }
+  const dispose = () =>
+    release().catch((error: unknown) => {
+      if (!(error instanceof LimitUnavailableError)) throw error
+    })
+  return { allowed: decision.allowed, decision, commit, release, [Symbol.asyncDispose]: dispose }
 }
 
 /** Commits when `counts` says so or throws (a warning then), gives back otherwise. For HTTP adapters. */

@@ -6,7 +6,7 @@ import type { RedisScript } from '@cays/core/redis-script'
 import { LimitError, LimitUnavailableError } from './errors.ts'
 import { connected, type RedisClient } from './redis-client.ts'
 import { enterScript, leaveScript, renewScript } from './redis-slots.ts'
-import { badArgument } from './shapes.ts'
+import { assertObject, badArgument } from './shapes.ts'
 import { hashOf, keyForm, subjectForm } from './subject.ts'
 import { Line } from './waiting-line.ts'
 
@@ -78,6 +78,7 @@ export class Semaphore implements ConcurrencyLimiter {
 
   async enter(subject: string, options: EnterOptions = {}): Promise<Slot> {
     this.#lifecycle.assertOpen()
+    assertObject('options', options)
     const form = subjectForm(subject)
     const patience = parseDuration(options.maxWait ?? 0)
     if (patience === undefined || patience > MAX_TIMER) {
@@ -105,7 +106,7 @@ export class Semaphore implements ConcurrencyLimiter {
     }
     for (let attempt = 0; ; attempt++) {
       const slot = await this.#take(form, line)
-      if (slot.allowed && signal?.aborted) {
+      if (signal?.aborted) {
         await slot.release()
         throw signal.reason
       }
@@ -134,6 +135,8 @@ export class Semaphore implements ConcurrencyLimiter {
       const [taken] = (await this.#run(enterScript, key, [limit, ttl, id])) as (number | string)[]
       if (Number(taken) === 0) return refused('redis')
     } catch {
+      // Redis may take the slot all the same, when it comes to it: nobody would hold that one.
+      void this.#leave(held)
       if (onError === 'closed') return refused('closed')
       if (onError === 'local' && line.inUse >= limit) return refused('local')
       return this.#slot(form, line, onError)
@@ -215,7 +218,7 @@ export class Semaphore implements ConcurrencyLimiter {
   }
 
   #lose(held: Held): void {
-    this.#held.delete(held.id)
+    if (!this.#held.delete(held.id)) return
     held.controller.abort(
       new LimitUnavailableError(
         'LIMIT_ERR_UNAVAILABLE',

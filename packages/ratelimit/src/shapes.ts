@@ -1,7 +1,7 @@
 import { LimitConfigError } from './errors.ts'
 import type { ChargeMark, Parameters } from './kernel.ts'
 import { MODE, type Mode, Shape, type Slot } from './operation.ts'
-import { INTERNALS, type Policy, type PolicySize } from './policy.ts'
+import { INTERNALS, MAX_LIMIT, type Policy, type PolicySize } from './policy.ts'
 
 /** What one unit of work costs: the same for every policy, or by policy (1 for those not named). */
 export type Cost<Name extends string = string> = number | { readonly [Policy in Name]?: number }
@@ -41,11 +41,17 @@ export class Shapes {
   }
 
   of(mode: Mode, charge: Charge | undefined, argument = 0): Shape {
+    if (charge !== undefined) assertObject('options', charge)
     if (mode === MODE.check && argument === 0 && (charge === undefined || isPlain(charge))) return this.#plain
     const { cost, policies, plan, limits } = charge ?? {}
-    assertCost(cost)
+    // Before what is remembered is looked up: in the key a NaN looks like nothing given.
+    this.#assertCost(cost)
+    if (limits !== undefined) assertObject('limits', limits)
     if (policies !== undefined && !Array.isArray(policies))
       throw badArgument('policies must be a list of names')
+    if (plan !== undefined && !this.#plans.has(plan)) {
+      throw badArgument('no policy of this limiter has that plan: add it to `plans`')
+    }
     const key =
       limits === undefined &&
       JSON.stringify([mode, argument, typeof cost === 'object' ? Object.entries(cost) : cost, policies, plan])
@@ -73,19 +79,13 @@ export class Shapes {
     marks: readonly ChargeMark[],
     actual: Cost | undefined,
   ): { readonly back: Shape | undefined; readonly more: Shape | undefined } {
-    assertCost(actual)
-    if (typeof actual === 'object') for (const name of Object.keys(actual)) this.#policy(name)
+    this.#assertCost(actual)
     const back: Slot[] = []
     const more: Slot[] = []
     for (const [index, slot] of shape.slots.entries()) {
       const mark = marks[index]
       if (!mark) continue
-      const cost =
-        typeof actual === 'number'
-          ? actual
-          : actual?.[slot.name] === undefined
-            ? undefined
-            : actual[slot.name]
+      const cost = costOf(actual, slot.name)
       const difference = cost === undefined ? 0 : milliOf(slot.name, cost) - slot.cost
       if (difference < 0) back.push({ ...slot, cost: -difference, mark })
       if (difference > 0) more.push({ ...slot, cost: difference })
@@ -99,20 +99,14 @@ export class Shapes {
   #build(mode: Mode, charge: Charge, argument: number): Shape {
     const { cost = 1, policies = this.#names, plan, limits } = charge
     if (policies.length === 0) throw badArgument('name at least one policy, or none to use all')
-    if (plan !== undefined && !this.#plans.has(plan)) {
-      throw badArgument('no policy of this limiter has that plan: add it to `plans`')
-    }
-    for (const given of [typeof cost === 'object' ? cost : {}, limits ?? {}]) {
-      for (const name of Object.keys(given)) this.#policy(name)
-    }
+    for (const name of Object.keys(limits ?? {})) this.#policy(name)
     const slots = policies.map((name) => {
       const policy = this.#policy(name)
       const { parameters, plan: planned, resize } = policy[INTERNALS]
-      const size = limits?.[name]
+      const size = limits && Object.hasOwn(limits, name) ? limits[name] : undefined
       const chosen =
         size !== undefined ? resize(size) : ((plan === undefined ? undefined : planned(plan)) ?? parameters)
-      const { [name]: units = 1 } = typeof cost === 'number' ? { [name]: cost } : cost
-      return this.#slot(name, policy, milliOf(name, units), chosen)
+      return this.#slot(name, policy, milliOf(name, costOf(cost, name) ?? 1), chosen)
     })
     if (new Set(policies).size !== policies.length) throw badArgument('a policy is named twice')
     return new Shape(mode, slots, argument)
@@ -122,6 +116,20 @@ export class Shapes {
     const place = this.#names.indexOf(name)
     const suffix = `:${name}:${policy[INTERNALS].storage}`
     return { name, policy, place, cost, parameters, suffix, mark: undefined }
+  }
+
+  // A number in a string, as requests have them, would otherwise count as no cost given.
+  #assertCost(cost: unknown): void {
+    if (cost === undefined) return
+    if (typeof cost === 'number') milliOf(undefined, cost)
+    else if (typeof cost !== 'object' || cost === null || Array.isArray(cost)) {
+      throw badArgument('a cost must be a number of units, or an object of such numbers by policy')
+    } else {
+      for (const [name, units] of Object.entries(cost)) {
+        this.#policy(name)
+        if (units !== undefined) milliOf(name, units)
+      }
+    }
   }
 
   #policy(name: string): Policy {
@@ -140,18 +148,26 @@ function isPlain(charge: Charge): boolean {
   )
 }
 
-// A number in a string, as requests have them, would otherwise count as no cost given.
-function assertCost(cost: unknown): void {
-  if (cost === undefined || typeof cost === 'number') return
-  if (typeof cost !== 'object' || cost === null || Array.isArray(cost)) {
-    throw badArgument('a cost must be a number of units, or an object of such numbers by policy')
+// A number where an object belongs would otherwise count as nothing given.
+export function assertObject(what: string, given: unknown): void {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    throw badArgument(
+      `${what} must be an object: a cost is given as { cost: 5 }, a size as { limits: { … } }`,
+    )
   }
 }
 
-function milliOf(name: string, units: number): number {
+// Policies may be called `constructor` or `toString`, which every object seems to have.
+function costOf(cost: Cost | undefined, name: string): number | undefined {
+  if (cost === undefined || typeof cost === 'number') return cost
+  return Object.hasOwn(cost, name) ? cost[name] : undefined
+}
+
+function milliOf(name: string | undefined, units: unknown): number {
   const milli = typeof units === 'number' ? Math.round(units * 1_000) : Number.NaN
-  if (!(milli >= 0 && milli <= 1e12)) {
-    throw badArgument(`the cost for ${name} must be a number of units, 0 or more, in steps of 0.001`)
+  if (!(milli >= 0 && milli <= MAX_LIMIT * 1_000)) {
+    const what = name === undefined ? 'a cost' : `the cost for ${name}`
+    throw badArgument(`${what} must be a number of units between 0 and ${MAX_LIMIT}`)
   }
   return milli
 }

@@ -228,6 +228,7 @@ describe('when Redis', () => {
     const redis = connect()
     await using limiter = createRateLimiter({ redis, ...fleet('5s'), policies })
     const reserved = await limiter.reserve('user', { cost: 6 })
+    const abandoned = await limiter.reserve('another')
     await limiter.check('user', { cost: 2 })
     expect(reserved.decision.source).toBe('redis')
     await proxy.refuse()
@@ -235,6 +236,9 @@ describe('when Redis', () => {
     // Nothing is sent then. While it connects anew ioredis would keep what it is asked to send.
     await until(() => redis.status === 'reconnecting')
     await expect(reserved.commit(1)).rejects.toBeInstanceOf(LimitUnavailableError)
+    await expect(abandoned.release()).rejects.toBeInstanceOf(LimitUnavailableError)
+    // The end of `await using` hides no error of the work, and makes none.
+    await abandoned[Symbol.asyncDispose]()
     await proxy.heal()
     await recovered((subject) => limiter.check(subject))
     await reserved.commit(1)

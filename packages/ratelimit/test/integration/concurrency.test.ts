@@ -99,6 +99,24 @@ describe('concurrency across processes', () => {
     expect(slot.signal.reason).toMatchObject({ code: 'LIMIT_ERR_UNAVAILABLE' })
   })
 
+  it('leaves no slot behind that nobody holds after Redis was frozen', async () => {
+    const own = await startRedis()
+    const connection = new Redis(own.url)
+    await connection.ping()
+    const shared = { redis: connection, limit: 1, ttl: '10m' } as const
+    await using limiter = concurrency({ ...shared, timeout: 100 })
+    await own.freeze()
+    for (let call = 0; call < 3; call++) {
+      await using slot = await limiter.enter('a')
+      expect(slot).toMatchObject({ allowed: true, source: 'local' })
+    }
+    await own.thaw()
+    await using other = concurrency({ ...shared, timeout: '30s' })
+    expect(await other.enter('a')).toMatchObject({ allowed: true, source: 'redis' })
+    connection.disconnect()
+    await own.close()
+  })
+
   it('goes on in this process while Redis is gone', async () => {
     const connection = new Redis(server.url)
     connection.disconnect()

@@ -394,6 +394,29 @@ describe('a limiter with Redis', () => {
     }
   })
 
+  it('gives back what was charged for a caller who left, before it is closed', async () => {
+    const options = { ...fresh(), policies: { api: gcra({ limit: 10, per: '1h' }) } }
+    const limiter = createRateLimiter(options)
+    await limiter.check('waited-for', { cost: 10 })
+    const waiting = limiter.acquire('waited-for', { cost: 4, maxWait: '2h' })
+    // Until Redis has given out the turn.
+    await expect.poll(async () => (await limiter.peek('waited-for')).retryAfter).toBeGreaterThan(360_000)
+    const aborted = new AbortController()
+    const asked = limiter.reserve('asked', { cost: 4, signal: aborted.signal })
+    // Sent by now, and not answered: answers are read in another part of a turn.
+    await new Promise((resolve) => setImmediate(resolve))
+    aborted.abort(new Error('gone'))
+    const ends = Promise.all([
+      expect(asked).rejects.toThrow('gone'),
+      expect(waiting).rejects.toMatchObject({ code: 'LIMIT_ERR_ABANDONED' }),
+    ])
+    await limiter.close()
+    await ends
+    await using observer = createRateLimiter(options)
+    expect((await observer.peek('asked')).policies.api?.remaining).toBe(10)
+    expect((await observer.peek('waited-for')).retryAfter).toBeLessThanOrEqual(360_000)
+  })
+
   it('survives SCRIPT FLUSH', async () => {
     await using limiter = createRateLimiter({ ...fresh(), policies: { api: gcra({ limit: 10, per: '1h' }) } })
     await limiter.check('user:1')

@@ -9,6 +9,7 @@ import {
   slidingWindow,
   tokenBucket,
 } from '../../src/index.ts'
+import { readOptions } from '../../src/options.ts'
 
 beforeEach(() => {
   vi.useFakeTimers({ now: new Date('2026-03-10T12:00:00Z') })
@@ -209,6 +210,27 @@ describe('a limiter without Redis', () => {
     expect(started).toEqual([0, 100, 200, 300])
   })
 
+  it('gives back what was charged for a caller who left before the answer', async () => {
+    await using limiter = createRateLimiter({ policies: { api: fixedWindow({ limit: 10, per: '1h' }) } })
+    const charged = [
+      (signal: AbortSignal) => limiter.reserve('job', { cost: 4, signal }),
+      (signal: AbortSignal) => limiter.acquire('job', { cost: 4, signal }),
+    ]
+    for (const call of charged) {
+      const aborted = new AbortController()
+      const answer = call(aborted.signal)
+      aborted.abort(new Error('changed my mind'))
+      await expect(answer).rejects.toThrow('changed my mind')
+      await vi.advanceTimersByTimeAsync(0)
+      expect((await limiter.peek('job')).policies.api?.remaining).toBe(10)
+    }
+    const aborted = new AbortController()
+    const answer = limiter.peek('job', { signal: aborted.signal })
+    aborted.abort(new Error('changed my mind'))
+    await expect(answer).rejects.toThrow('changed my mind')
+    expect((await limiter.peek('job')).policies.api?.remaining).toBe(10)
+  })
+
   it('denies a wait that would be too long at once and charges nothing', async () => {
     await using limiter = createRateLimiter({ policies: { api: gcra({ limit: 1, per: '1s' }) } })
     await limiter.acquire('job')
@@ -217,8 +239,10 @@ describe('a limiter without Redis', () => {
   })
 
   it('refuses to pace sliding windows', async () => {
-    await using limiter = createRateLimiter({ policies: { api: slidingWindow({ limit: 1, per: '1s' }) } })
-    await expect(limiter.acquire('job')).rejects.toMatchObject({ code: 'LIMIT_ERR_NOT_PACED' })
+    for (const api of [slidingWindow({ limit: 1, per: '1s' }), slidingLog({ limit: 1, per: '1s' })]) {
+      await using limiter = createRateLimiter({ policies: { api } })
+      await expect(limiter.acquire('job')).rejects.toMatchObject({ code: 'LIMIT_ERR_NOT_PACED' })
+    }
   })
 
   it('ends a calendar quota at local midnight', async () => {
@@ -271,11 +295,90 @@ describe('a limiter without Redis', () => {
     await expect(limiter.acquire('a', { maxWait: '25d' })).rejects.toThrow(/up to 24 days/)
     await expect(limiter.block('a', '367d')).rejects.toThrow(/up to 366 days/)
     await using slots = concurrency({ limit: 1 })
+    await expect(slots.enter('a', 5 as never)).rejects.toThrow(/options must be an object/)
     await expect(slots.enter('a', { maxWait: '25d' })).rejects.toThrow(/up to 24 days/)
+    for (const options of [null, 5, 'a', [1]]) {
+      const wrong = { code: 'LIMIT_ERR_BAD_ARGUMENT' }
+      await expect(limiter.check('a', options as never)).rejects.toMatchObject(wrong)
+      await expect(limiter.peek('a', options as never)).rejects.toMatchObject(wrong)
+      await expect(limiter.reserve('a', options as never)).rejects.toMatchObject(wrong)
+      await expect(limiter.acquire('a', options as never)).rejects.toMatchObject(wrong)
+      await expect(limiter.refund('a', 1, options as never)).rejects.toMatchObject(wrong)
+      await expect(limiter.reset('a', options as never)).rejects.toMatchObject(wrong)
+      await expect(limiter.check('a', { limits: options as never })).rejects.toMatchObject(wrong)
+    }
+    const size = limiter.setLimit('a', 'api', '5' as never)
+    await expect(size).rejects.toThrow(
+      'gcra: a size must be a number of units, or an object of limit and burst',
+    )
+    await expect(limiter.setLimit('a', 'api', { limt: 5 } as never)).rejects.toThrow(
+      /did you mean "size.limit"/,
+    )
+    await expect(limiter.penalty('a', null as never)).rejects.toMatchObject({
+      code: 'LIMIT_ERR_BAD_ARGUMENT',
+    })
+    await expect(limiter.checkMany({} as never)).rejects.toMatchObject({ code: 'LIMIT_ERR_BAD_ARGUMENT' })
     await limiter.close()
     await limiter.close()
     await expect(limiter.check('a')).rejects.toMatchObject({ code: 'LIMIT_ERR_CLOSED' })
     expect(limiter.health().status).toBe('closed')
+  })
+
+  it('rejects a cost or plan that is none, whatever was asked before', async () => {
+    await using limiter = createRateLimiter({
+      policies: { api: gcra({ limit: 9, per: '1h', plans: { pro: 10 } }) },
+    })
+    // What was given is remembered by its text, in which NaN, Infinity, null and undefined look alike.
+    await limiter.check('a', { policies: ['api'] })
+    await limiter.check('a', { cost: { api: undefined as never } })
+    for (const cost of [Number.NaN, Number.POSITIVE_INFINITY]) {
+      const wrong = { code: 'LIMIT_ERR_BAD_ARGUMENT' }
+      await expect(limiter.check('a', { policies: ['api'], cost })).rejects.toMatchObject(wrong)
+      await expect(limiter.check('a', { cost: { api: cost } })).rejects.toMatchObject(wrong)
+    }
+    for (const cost of [1n, Symbol('api'), null]) {
+      const wrong = { code: 'LIMIT_ERR_BAD_ARGUMENT' }
+      await expect(limiter.check('a', { cost: { api: cost as never } })).rejects.toMatchObject(wrong)
+    }
+    await expect(limiter.check('a', { policies: ['api'], plan: null as never })).rejects.toThrow(/plan/)
+    expect((await limiter.peek('a')).policies.api?.remaining).toBe(7)
+  })
+
+  it('takes policies called like what every object has', async () => {
+    const size = gcra({ limit: 9, per: '1h', plans: { constructor: 20 } })
+    const policies: Record<string, typeof size> = { constructor: size, toString: size, other: size }
+    await using limiter = createRateLimiter({ policies })
+    const remaining = async () =>
+      Object.values((await limiter.peek('__proto__')).policies).map((policy) => policy?.remaining)
+    await limiter.check('__proto__', { cost: { other: 3 } })
+    expect(await remaining()).toEqual([8, 8, 6])
+    const reserved = await limiter.reserve('__proto__', { limits: { other: 9 } })
+    await reserved.commit({ toString: 2 })
+    expect(await remaining()).toEqual([7, 6, 5])
+    expect((await limiter.peek('new', { plan: 'constructor' })).policies.constructor).toMatchObject({
+      limit: 20,
+    })
+    await using plain = createRateLimiter({ policies: { api: size } })
+    await expect(plain.acquire('a', { policies: ['constructor' as never] })).rejects.toMatchObject({
+      code: 'LIMIT_ERR_BAD_ARGUMENT',
+    })
+  })
+
+  it('has the defaults that its documents tell', () => {
+    const policies = { api: gcra({ limit: 1, per: '1s' }) }
+    expect(readOptions({ policies, lease: true })).toMatchObject({
+      prefix: 'limit',
+      onError: 'local',
+      timeout: 100,
+      denyCache: { max: 10_000, maxAge: 1_000 },
+      lease: { maxShare: 0.1, maxAge: 1_000 },
+      partitions: 128,
+      maxSubjects: 100_000,
+      heartbeat: 5_000,
+      topOffenders: 0,
+      name: 'ratelimit',
+    })
+    expect(readOptions({ policies }).lease).toBeUndefined()
   })
 
   it('refuses options it does not know', () => {

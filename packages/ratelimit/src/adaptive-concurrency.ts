@@ -101,6 +101,9 @@ class Gradient implements AdaptiveConcurrency {
     this.#smoothing = reader.number('smoothing', options.smoothing, 0.2, { min: 0.01, max: 1 })
     this.#shares = options.shares
     if (this.#shares !== undefined) {
+      if (typeof this.#shares !== 'object' || this.#shares === null) {
+        reader.fail('shares must be an object of parts by kind of work, such as { live: 0.9, batch: 0.1 }')
+      }
       const parts = Object.entries(this.#shares).map(([name, part]) =>
         reader.number(`shares.${name}`, part, 0, { min: 0, max: 1 }),
       )

@@ -31,9 +31,10 @@ export function messageLimiter(options: MessageLimiterOptions): MessageLimiter {
   let free = 0
   return {
     take(n = 1) {
+      if (typeof n !== 'number' || !(n >= 0)) return false
       const now = performance.now()
       const next = Math.max(free, now) + n * interval
-      if (!(n >= 0) || next - now > tolerance + 1e-6) return false
+      if (next - now > tolerance + 1e-6) return false
       free = next
       return true
     },

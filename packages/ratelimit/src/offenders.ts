@@ -1,5 +1,6 @@
 /** One of the subjects that were denied most. */
 export interface Offender {
+  /** '#' and a digest for one of more than 128 characters, so that what is kept stays small. */
   readonly subject: string
   /** Denials counted for it: at least the true number less `error`, at most the true number plus `error`. */
   readonly denied: number

@@ -4,6 +4,7 @@ import type { Decision } from './decision.ts'
 import type { LimitError, LimitErrorCode } from './errors.ts'
 import { type Offender, Offenders } from './offenders.ts'
 import type { LimiterEvents } from './rate-limiter.ts'
+import { subjectForm } from './subject.ts'
 
 const DECISIONS = pointChannel('cays:ratelimit:decision', 'event', 'A check was decided.')
 const FAILURES = pointChannel('cays:ratelimit:failure', 'event', 'A call to Redis failed.')
@@ -34,7 +35,7 @@ export class Reports {
       })
     }
     if (!decision.allowed) {
-      this.#offenders?.add(subject)
+      this.#offenders?.add(subjectForm(subject))
       if (this.#events.has('denied')) this.#events.emit('denied', { subject, decision })
     }
     return decision

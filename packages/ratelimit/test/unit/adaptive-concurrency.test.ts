@@ -64,6 +64,7 @@ describe('adaptiveConcurrency', () => {
 
   it('refuses bounds and shares that make no sense', () => {
     expect(() => adaptiveConcurrency({ shares: { a: 0.9, b: 0.2 } })).toThrow(/add up to 1/)
+    expect(() => adaptiveConcurrency({ shares: null as never })).toThrow(/shares must be an object/)
     expect(() => adaptiveConcurrency({ min: 5, max: 4 })).toThrow(/max must be/)
     expect(() => adaptiveConcurrency({ shares: { a: 1 } }).enter('b' as never)).toThrow(/one of the shares/)
     expect(() => adaptiveConcurrency().enter('b')).toThrow(/one of the shares/)

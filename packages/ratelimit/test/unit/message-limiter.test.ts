@@ -32,7 +32,17 @@ describe('messageLimiter', () => {
   it('refuses amounts that are none, and options it does not know', () => {
     const limiter = messageLimiter({ limit: 10, per: '1s' })
     expect(limiter.take(-5)).toBe(false)
-    expect(limiter.take(Number.NaN)).toBe(false)
+    for (const amount of [
+      Number.NaN,
+      Number.POSITIVE_INFINITY,
+      Number.NEGATIVE_INFINITY,
+      null,
+      '1',
+      1n,
+      {},
+    ]) {
+      expect(limiter.take(amount as never)).toBe(false)
+    }
     expect(limiter.take(10)).toBe(true)
     expect(() => messageLimiter({ limit: 1, per: '1s', max: 2 } as never)).toThrow(/unknown option "max"/)
   })

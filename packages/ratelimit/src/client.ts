@@ -1,5 +1,6 @@
 import { delay } from '@cays/core/abort'
-import { type Duration, parseDuration } from '@cays/core/duration'
+import type { Duration } from '@cays/core/duration'
+import { OptionReader } from '@cays/core/options'
 import { LimitConfigError } from './errors.ts'
 import { readLimits } from './limit-field.ts'
 
@@ -33,14 +34,14 @@ const MAX_ORIGINS = 100
  * twice, the caller gets what the server said.
  */
 export function pacedFetch(options: PacedFetchOptions = {}): typeof fetch {
-  const patience = parseDuration(options.maxWait ?? '30s')
-  const { retries = 2, fetch: send = (...call) => globalThis.fetch(...call) } = options
-  if (patience === undefined || !(Number.isSafeInteger(retries) && retries >= 0)) {
-    throw new LimitConfigError(
-      'LIMIT_ERR_BAD_OPTION',
-      "pacedFetch: maxWait must be a duration such as '30s', retries a whole number",
-    )
-  }
+  const reader = new OptionReader(
+    'pacedFetch',
+    (message) => new LimitConfigError('LIMIT_ERR_BAD_OPTION', message),
+  )
+  reader.known(options, ['maxWait', 'retries', 'fetch'])
+  const patience = reader.duration('maxWait', options.maxWait, 30_000)
+  const retries = reader.integer('retries', options.retries, 2, { min: 0 })
+  const send = reader.function('fetch', options.fetch) ?? ((...call) => globalThis.fetch(...call))
   const standings = new Map<string, Standing>()
 
   function standingOf(origin: string): Standing {
@@ -61,8 +62,9 @@ export function pacedFetch(options: PacedFetchOptions = {}): typeof fetch {
     const standing = standingOf(new URL(input instanceof Request ? input.url : input, pageUrl()).origin)
     const signal = init?.signal ?? (input instanceof Request ? input.signal : undefined)
     const wait = signal ? { signal } : {}
-    const repeatable = !(input instanceof Request && input.body) && !(init?.body instanceof ReadableStream)
+    const repeatable = !(input instanceof Request && input.body) && !isStream(init?.body)
     const end = performance.now() + patience
+    let due = 0
     for (let attempt = 0; ; attempt++) {
       // Woken waiters ask again: the first of them may have learned of a longer wait.
       while (standing.left < 1) {
@@ -75,6 +77,8 @@ export function pacedFetch(options: PacedFetchOptions = {}): typeof fetch {
         else await delay(standing.until - now, wait)
         if (performance.now() >= end) break
       }
+      // A refused request keeps to its own time, whatever others were told.
+      if (due > performance.now()) await delay(due - performance.now(), wait)
       standing.left--
       standing.under++
       let response: Response
@@ -86,10 +90,20 @@ export function pacedFetch(options: PacedFetchOptions = {}): typeof fetch {
       learn(standing, response)
       const again = refusedFor(response)
       if (again === undefined || attempt >= retries || !repeatable) return response
-      if (performance.now() + again > end) return response
-      await response.body?.cancel()
+      due = performance.now() + again
+      if (due > end) return response
+      await response.body?.cancel().catch(() => {})
     }
   }
+}
+
+// Read once, it is empty. Node's fetch takes any async iterable.
+function isStream(body: unknown): boolean {
+  return (
+    typeof body === 'object' &&
+    body !== null &&
+    (body instanceof ReadableStream || Symbol.asyncIterator in body)
+  )
 }
 
 function pageUrl(): string | undefined {

@@ -1,7 +1,10 @@
+import { OptionReader } from '@cays/core/options'
 import type { ClientRateLimitInfo, Options, Store } from 'express-rate-limit'
 import type { Decision } from './decision.ts'
 import { LimitConfigError, LimitUnavailableError } from './errors.ts'
 import type { RateLimiter } from './rate-limiter.ts'
+
+const LAST_DATE = 8.64e15
 
 /** Which of the limiter's policies the store stands for. */
 export interface ExpressRateLimitStoreOptions<Name extends string = string> {
@@ -25,12 +28,18 @@ export function expressRateLimitStore<Name extends string>(
   limiter: RateLimiter<Name>,
   options: ExpressRateLimitStoreOptions<NoInfer<Name>> = {},
 ): Store {
+  const reader = new OptionReader(
+    'expressRateLimitStore',
+    (message) => new LimitConfigError('LIMIT_ERR_BAD_OPTION', message),
+  )
+  reader.known(options, ['policy'])
+  if (typeof limiter?.check !== 'function') reader.fail('the first argument must be a rate limiter')
   const policies = options.policy === undefined ? undefined : [options.policy]
   let limit = 1
 
   function infoOf(decision: Decision, charged: number): ClientRateLimitInfo {
     const wait = decision.allowed ? resetOf(decision) : decision.retryAfter
-    const resetTime = Number.isFinite(wait) ? new Date(Date.now() + wait) : undefined
+    const resetTime = Number.isFinite(wait) ? new Date(Math.min(LAST_DATE, Date.now() + wait)) : undefined
     const totalHits = decision.allowed
       ? Math.min(limit, Math.max(charged, usedOf(decision, limit)))
       : limit + 1
@@ -41,9 +50,8 @@ export function expressRateLimitStore<Name extends string>(
     localKeys: false,
     init(given: Options) {
       if (typeof given.limit !== 'number' || given.limit < 1) {
-        throw new LimitConfigError(
-          'LIMIT_ERR_BAD_OPTION',
-          'expressRateLimitStore: express-rate-limit needs `limit` as a number, that of the policy; sizes by user are `plans` of the limiter',
+        return reader.fail(
+          'express-rate-limit needs `limit` as a number, that of the policy; sizes by user are `plans` of the limiter',
         )
       }
       limit = given.limit

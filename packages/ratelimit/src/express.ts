@@ -43,18 +43,18 @@ export function expressRateLimit<Name extends string>(
   const { countWhen, onDenied, trustAnyProxy = false, ipv6 } = options
   ipKey('::', ipv6 === undefined ? {} : { ipv6 })
   const keyOptions = ipv6 === undefined ? {} : { ipv6 }
-  let inspected = false
+  let inspected = trustAnyProxy
+  let warned = false
 
   const limit = new HttpLimit<Request>(
     reader,
     limiter as unknown as RateLimiter,
     options as HttpLimitOptions<Request>,
     (request) => {
-      if (!inspected) {
-        if (!trustAnyProxy) refuseAnyProxy(request)
-        warnOfIgnoredProxy(request)
-        inspected = true
-      }
+      if (!inspected) refuseAnyProxy(request)
+      inspected = true
+      // Not with the first request alone: that is often a balancer's own question whether the app lives.
+      if (!warned) warned = warnOfIgnoredProxy(request)
       return ipKey(request.ip, keyOptions)
     },
   )
@@ -66,22 +66,30 @@ export function expressRateLimit<Name extends string>(
         if (!verdict) return next()
         const { decision, fields, denied, reservation } = verdict
         response.locals.rateLimit = decision
-        // The client is gone or something else answered meanwhile.
-        if (!response.headersSent) for (const name in fields) response.setHeader(name, fields[name] as string)
+        // Something else may have answered already, such as a time limit: then there is nothing left to say.
+        const answered = response.headersSent
+        if (!answered) for (const name in fields) response.setHeader(name, fields[name] as string)
         if (reservation && countWhen) {
           const settle = () => settleBy(reservation, () => countWhen(response, request))
           if (response.closed) settle()
           else response.once('close', settle)
         }
         if (!denied) return next()
+        if (answered) return response.end()
         response.status(denied.status)
         if (onDenied) return onDenied(request, response, next, decision)
         if (!denied.body) return response.end()
         response.setHeader('Content-Type', 'application/problem+json')
         response.end(JSON.stringify(denied.body))
       })
-      .catch(next)
+      .catch((error: unknown) => next(errorOf(error)))
   }
+}
+
+// Express takes undefined for no error, and the words 'route' and 'router' for an order to skip handlers.
+function errorOf(thrown: unknown): unknown {
+  if (typeof thrown === 'object' && thrown !== null) return thrown
+  return new Error('a function given to expressRateLimit threw something that is no error', { cause: thrown })
 }
 
 // Any address at any distance is trusted: then the leftmost, written by the client, is taken for its own.
@@ -96,10 +104,12 @@ function refuseAnyProxy(request: Request): void {
   }
 }
 
-function warnOfIgnoredProxy(request: Request): void {
-  if (request.headers['x-forwarded-for'] === undefined || request.app?.get('trust proxy') !== false) return
+function warnOfIgnoredProxy(request: Request): boolean {
+  if (request.headers['x-forwarded-for'] === undefined || request.app?.get('trust proxy') !== false)
+    return false
   process.emitWarning(
     "a request came with X-Forwarded-For but Express trusts no proxy: behind one, all clients share its address. Set 'trust proxy' to the number of your proxies",
     { type: 'CaysRateLimitWarning', code: 'LIMIT_WARN_PROXY' },
   )
+  return true
 }

@@ -69,7 +69,11 @@ export function fastifyRateLimit<Name extends string>(
     }
     if (!denied) return undefined
     reply.code(denied.status)
-    if (onDenied) return await onDenied(request, reply, decision)
+    if (onDenied) {
+      await onDenied(request, reply, decision)
+      // Whatever it answers: Fastify would go on to the handler while hooks such as `onSend` are at work.
+      return reply
+    }
     if (!denied.body) return reply.send()
     // Bytes, since Fastify adds a charset to text, which this type does not have.
     return reply.type('application/problem+json').send(Buffer.from(JSON.stringify(denied.body)))

@@ -14,7 +14,10 @@ export interface FetchRateLimitOptions<Name extends string = string>
   extends Omit<HttpLimitOptions<Request, Name>, 'ipv6'> {
   /** Who is limited. A web-standard request does not know its client's address, so there is no default. */
   readonly key: (request: Request) => string | Promise<string>
-  /** Whether a response counts, asked when the handler has made it. What does not count is given back. */
+  /**
+   * Whether a response counts, asked when the handler has made it. What does not count is given back. A request
+   * whose handler rejects counts.
+   */
   readonly countWhen?: (response: Response, request: Request) => boolean
 }
 
@@ -49,7 +52,14 @@ export function fetchRateLimit<Name extends string, Rest extends readonly unknow
       const type: Record<string, string> = body ? { 'content-type': 'application/problem+json' } : {}
       return new Response(body, { status: denied.status, headers: { ...fields, ...type } })
     }
-    const response = await handler(request, ...rest)
+    let response: Response
+    try {
+      response = await handler(request, ...rest)
+    } catch (error) {
+      // There is no response to ask about: the request counts.
+      if (reservation) settleBy(reservation, () => true)
+      throw error
+    }
     if (reservation && countWhen) settleBy(reservation, () => countWhen(response, request))
     return withFields(response, fields)
   }

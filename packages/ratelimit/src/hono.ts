@@ -49,7 +49,13 @@ export function honoRateLimit<Name extends string>(
       const type: Record<string, string> = body ? { 'content-type': 'application/problem+json' } : {}
       return new Response(body, { status: denied.status, headers: { ...fields, ...type } })
     }
-    await next()
+    try {
+      await next()
+    } catch (error) {
+      // Nobody made a response of it that could be asked about: the request counts.
+      if (reservation) settleBy(reservation, () => true)
+      throw error
+    }
     for (const name in fields) context.header(name, fields[name])
     if (reservation && countWhen) settleBy(reservation, () => countWhen(context.res, context))
     return undefined

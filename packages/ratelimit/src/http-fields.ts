@@ -39,11 +39,11 @@ export function limitFields(
     fields['X-RateLimit-Limit'] = String(Math.floor(tightest.limit))
     fields['X-RateLimit-Remaining'] = String(tightest.remaining)
     if (Number.isFinite(reset)) {
-      fields['X-RateLimit-Reset'] = String(Math.ceil((Date.now() + reset) / 1_000))
+      fields['X-RateLimit-Reset'] = String(secondsOf(Date.now() + reset))
     }
   }
   if (!decision.allowed && Number.isFinite(decision.retryAfter)) {
-    fields['Retry-After'] = String(Math.max(1, Math.ceil(decision.retryAfter / 1_000)))
+    fields['Retry-After'] = String(Math.max(1, secondsOf(decision.retryAfter)))
   }
   return fields
 }
@@ -62,7 +62,12 @@ function policyItem(name: string, policy: PolicyDecision): string {
 
 function resetParameter(policy: PolicyDecision): string {
   const wait = policy.allowed ? policy.resetAfter : policy.retryAfter
-  return Number.isFinite(wait) ? `;t=${Math.ceil(wait / 1_000)}` : ''
+  return Number.isFinite(wait) ? `;t=${secondsOf(wait)}` : ''
+}
+
+// Rounded up, and within the whole numbers of structured fields.
+function secondsOf(milliseconds: number): number {
+  return Math.min(999_999_999_999_999, Math.ceil(milliseconds / 1_000))
 }
 
 // What is left of the capacity; a policy that denies has nothing.

@@ -10,11 +10,14 @@ export interface IpKeyOptions {
   readonly ipv6?: 48 | 56 | 60 | 64 | 128
 }
 
+// As some proxies write a client: `192.0.2.1:5678`, `[2001:db8::1]:5678`.
+const WITH_PORT = /^(?:\[([^[\]]+)\]|([\d.]+))(?::\d{1,5})?$/
+
 /**
  * The subject for a client's address: `ip:192.0.2.1`, or `ip:2001:db8:0:1::/64` for IPv6.
  *
  * Works on the address' bits, so every spelling of an address gives one key, and an IPv4-mapped IPv6 address
- * gives the key of its IPv4 address. An address that is missing or no address at all shares one key, so
+ * gives the key of its IPv4 address. A port is left out. An address that is missing or no address at all shares one key, so
  * that it cannot be used to escape a limit.
  */
 export function ipKey(address: string | undefined, options: IpKeyOptions = {}): string {
@@ -22,9 +25,9 @@ export function ipKey(address: string | undefined, options: IpKeyOptions = {}): 
   if (!Number.isInteger(ipv6) || ipv6 < 1 || ipv6 > 128) {
     throw new LimitConfigError('LIMIT_ERR_BAD_OPTION', 'ipKey: ipv6 must be a number of bits such as 64')
   }
-  const zone = address?.indexOf('%') ?? -1
-  const plain = zone < 0 ? address : address?.slice(0, zone)
-  if (plain === undefined) return 'ip:unknown'
+  if (typeof address !== 'string') return 'ip:unknown'
+  const [, bracketed, dotted] = WITH_PORT.exec(address) ?? []
+  const [plain = ''] = (bracketed ?? dotted ?? address).split('%', 1)
   if (isIPv4(plain)) return `ip:${plain}`
   if (!isIPv6(plain)) return 'ip:unknown'
   const groups = groupsOf(plain)

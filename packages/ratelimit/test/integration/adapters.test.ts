@@ -79,6 +79,8 @@ describe('expressRateLimit behind a proxy that Express does not know of', () => 
     app.use(expressRateLimit(limiterOf(5)))
     app.get('/', (_request, response) => void response.send('ok'))
     const url = await listen(createServer(app))
+    // The first comes without, as a balancer's own questions do.
+    await fetch(url)
     for (let call = 0; call < 3; call++) await fetch(url, { headers: { 'x-forwarded-for': '192.0.2.1' } })
     const codes = warned.mock.calls.map(([, options]) => (options as { code?: string } | undefined)?.code)
     warned.mockRestore()
@@ -150,6 +152,30 @@ describe('fastifyRateLimit on a route', () => {
       { busy: ['api'] },
     ])
     expect((await app.inject('/broken')).json()).toMatchObject({ message: 'no key' })
+  })
+})
+
+describe('fastifyRateLimit with an answer that other hooks hold up', () => {
+  it('does not let the handler run for a denied request', async () => {
+    let handled = 0
+    const app = fastify()
+    open.push(() => app.close())
+    app.addHook('onSend', () => new Promise((resolve) => setImmediate(resolve)))
+    app.addHook(
+      'onRequest',
+      fastifyRateLimit(limiterOf(1), {
+        key: () => 'one',
+        // Sent, but not returned.
+        onDenied: (_request, reply) => void reply.send('busy'),
+      }),
+    )
+    app.get('/', async () => {
+      handled++
+      return 'ok'
+    })
+    expect((await app.inject('/')).body).toBe('ok')
+    const denied = await app.inject('/')
+    expect([denied.statusCode, denied.body, handled]).toEqual([429, 'busy', 1])
   })
 })
 
@@ -227,6 +253,8 @@ describe('expressRateLimitStore', () => {
     await store.resetKey('a')
     expect(await store.get?.('a')).toMatchObject({ totalHits: 0 })
     expect(() => store.init?.({ limit: () => 3 } as never)).toThrow(/limit. as a number/)
+    expect(() => expressRateLimitStore(limiter, { polcy: 'api' } as never)).toThrow(/did you mean "policy"/)
+    expect(() => expressRateLimitStore({} as never)).toThrow(/must be a rate limiter/)
   })
 
   it('takes nothing back while Redis is gone, and rejects nothing that the middleware would not catch', async () => {
@@ -271,7 +299,8 @@ describe('pacedFetch', () => {
   })
 
   it('takes what is no time for none, and is held up by no server for ever', async () => {
-    const values = ['1.5', '-1', 'soon', '', 'Tue, 10 Mar 2026 12:00:00', '9'.repeat(400), '0', '0']
+    const past = 'Thu, 01 Jan 1970 00:00:00 GMT'
+    const values = ['1.5', '-1', 'soon', '', 'Tue, 10 Mar 2026 12:00:00', '9'.repeat(400), '0', past]
     const asked: string[] = []
     const server = createServer((request, response) => {
       asked.push(request.url ?? '')
@@ -292,7 +321,7 @@ describe('pacedFetch', () => {
     expect(asked.slice(6)).toEqual(['/6'])
     const patient = pacedFetch({ maxWait: '20s' })
     asked.splice(0, asked.length, ...Array.from({ length: 6 }, () => ''))
-    values.push('0')
+    values.push('0', 'Fri, 31 Dec 9999 23:59:59 GMT')
     expect((await patient(`${url}/7`)).status).toBe(429)
     expect(asked.slice(6)).toEqual(['/7', '/7', '/7'])
   })
@@ -307,6 +336,43 @@ describe('pacedFetch', () => {
     const response = await pacedFetch({ maxWait: '20s', retries: 5 })(url, { method: 'POST', body: 'x' })
     expect([response.status, await response.text()]).toEqual([429, 'later'])
     expect(refusals).toBe(-1)
+  })
+
+  it('keeps to the time a request was told itself, though another was told a longer one', async () => {
+    const times: number[] = []
+    const server = createServer((request, response) => {
+      if (request.url === '/long') response.writeHead(429, { 'retry-after': '3600' }).end()
+      else if (times.push(performance.now()) === 1) response.writeHead(429, { 'retry-after': '1' }).end()
+      else response.end('ok')
+    })
+    const url = await listen(server)
+    const paced = pacedFetch({ maxWait: '1m' })
+    expect((await paced(`${url}/long`)).status).toBe(429)
+    expect((await paced(url)).status).toBe(200)
+    expect((times[1] ?? 0) - (times[0] ?? 0)).toBeGreaterThan(950)
+  })
+
+  it('sends a stream once, and refuses options it does not know', async () => {
+    let asked = 0
+    const server = createServer((request, response) => {
+      asked++
+      request.resume().on('end', () => response.writeHead(429, { 'retry-after': '0' }).end())
+    })
+    const url = await listen(server)
+    const chunks = async function* () {
+      yield new TextEncoder().encode('once')
+    }
+    const bodies = [chunks(), new Blob(['once']).stream()]
+    for (const body of bodies) {
+      const request = { method: 'POST', body, duplex: 'half' } as unknown as RequestInit
+      expect((await pacedFetch()(url, request)).status).toBe(429)
+    }
+    expect(asked).toBe(2)
+    for (const wrong of [{ maxWait: -1 }, { retries: 0.5 }, { maxwait: 5 }, { fetch: 'fetch' }, null]) {
+      expect(() => pacedFetch(wrong as never)).toThrow(
+        expect.objectContaining({ code: 'LIMIT_ERR_BAD_OPTION' }),
+      )
+    }
   })
 
   it('stops waiting when its caller does', async () => {

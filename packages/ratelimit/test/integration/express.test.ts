@@ -89,7 +89,7 @@ describe('expressRateLimit', () => {
     app.get('/', (_request, response) => void response.send('ok'))
     const url = await serve(app)
     const statuses = []
-    for (const claimed of ['unknown', '192.0.2.1:80', "'; --", '::1::', '1.2.3', 'a'.repeat(8_000)]) {
+    for (const claimed of ['unknown', '192.0.2.1:', "'; --", '::1::', '1.2.3', 'a'.repeat(8_000)]) {
       statuses.push((await fetch(url, { headers: { 'x-forwarded-for': claimed } })).status)
     }
     expect(statuses).toEqual([200, 429, 429, 429, 429, 429])
@@ -134,7 +134,51 @@ describe('expressRateLimit', () => {
     expect((await from('192.0.2.2')).status).toBe(200)
     expect((await from('2001:db8::1')).status).toBe(200)
     expect((await from('2001:db8::2')).status).toBe(429)
+    // Some balancers write the port too, another one for each connection.
+    expect((await from('192.0.2.3:5678')).status).toBe(200)
+    expect((await from('192.0.2.3:5679')).status).toBe(429)
   })
+
+  it('adds nothing to a response that something else has sent meanwhile', async () => {
+    const limiter = limiterOf(1)
+    let denials = 0
+    limiter.on('denied', () => denials++)
+    const errors: unknown[] = []
+    const app = express()
+    app.use((_request, response, next) => {
+      response.send('late')
+      next()
+    })
+    app.use(expressRateLimit(limiter, { key: () => 'one' }))
+    app.use(((error, _request, _response, _next) => errors.push(error)) as express.ErrorRequestHandler)
+    app.use((_request, _response) => {})
+    const url = await serve(app)
+    for (let call = 0; call < 2; call++) expect(await (await fetch(url)).text()).toBe('late')
+    await expect.poll(() => denials).toBe(1)
+    expect(errors).toEqual([])
+  })
+
+  it.each([undefined, null, 'route', 'router'])(
+    'lets nothing pass for a key function that throws %s',
+    async (thrown) => {
+      const app = express()
+      app.get(
+        '/',
+        expressRateLimit(limiterOf(1), {
+          key() {
+            throw thrown
+          },
+        }),
+        (_request, response) => void response.send('passed'),
+      )
+      app.use((_request, response) => void response.send('passed'))
+      app.use(((error, _request, response, _next) => {
+        response.status(500).json(error.cause)
+      }) as express.ErrorRequestHandler)
+      const response = await fetch(await serve(app))
+      expect(response.status).toBe(500)
+    },
+  )
 
   it('counts only the responses asked for', async () => {
     const app = express()

@@ -121,6 +121,17 @@ describe('fetchRateLimit', () => {
     expect(statuses).toEqual([204, 204, 401, 429])
   })
 
+  it('counts a request whose handler rejects', async () => {
+    await using limiter = createRateLimiter({ policies: { api: fixedWindow({ limit: 5, per: '1d' }) } })
+    const handler = fetchRateLimit(limiter, { key: () => 'one', countWhen: () => false }, () => {
+      throw new Error('no answer')
+    })
+    await expect(handler(new Request('https://app.test'))).rejects.toThrow('no answer')
+    // Nothing is left open that would be given back later.
+    await vi.advanceTimersByTimeAsync(7_200_000)
+    expect((await limiter.peek('one')).policies.api?.remaining).toBe(4)
+  })
+
   it('sizes limits by request, and lets pass what is skipped or in shadow mode', async () => {
     await using limiter = createRateLimiter({ policies: { api: fixedWindow({ limit: 1, per: '1m' }) } })
     const common = {

@@ -35,6 +35,13 @@ describe('ipKey', () => {
     expect(ipKey('2001:db8:0:2::')).not.toBe(key)
   })
 
+  it('leaves out the port that some proxies write', () => {
+    expect(ipKey('192.0.2.1:5678')).toBe('ip:192.0.2.1')
+    expect(ipKey('[2001:db8:0:1::1]:5678')).toBe('ip:2001:db8:0:1::/64')
+    expect(ipKey('[2001:db8:0:1::1%eth0]')).toBe('ip:2001:db8:0:1::/64')
+    expect(ipKey('[::ffff:192.0.2.1]:80')).toBe('ip:192.0.2.1')
+  })
+
   it('cuts at the number of bits asked for', () => {
     expect(ipKey('2001:db8:12:34ff::1', { ipv6: 56 })).toBe('ip:2001:db8:12:3400::/56')
     expect(ipKey('2001:db8:12:34ff::1', { ipv6: 48 })).toBe('ip:2001:db8:12::/48')
@@ -53,7 +60,12 @@ describe('ipKey', () => {
       '',
       'localhost',
       '1.2.3',
-      '1.2.3.4:80',
+      '1.2.3.4:',
+      '1.2.3.4:123456',
+      '[192.0.2.1',
+      '[[::1]]:80',
+      '1.2.3.4, 5.6.7.8',
+      5 as never,
       ':::',
       '::ffff:1.2.3',
       '1::2::3',

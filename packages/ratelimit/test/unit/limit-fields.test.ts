@@ -153,4 +153,14 @@ describe('the response fields', () => {
       expect(readLimits(fields.RateLimit ?? null)).toHaveLength(limits.length)
     }
   })
+
+  it('are whole numbers however long the time', async () => {
+    await using limiter = createRateLimiter({
+      policies: { slow: tokenBucket({ capacity: 1_000_000_000, refill: 0.001, per: '3660d' }) },
+    })
+    await limiter.check('user', { cost: 1_000_000_000 })
+    const fields = limitFields(await limiter.check('user', { cost: 1_000_000_000 }), 'both', 'user')
+    expect(readLimits(fields.RateLimit ?? null)).toEqual([{ remaining: 0, seconds: 999_999_999_999_999 }])
+    expect([fields['Retry-After'], fields['X-RateLimit-Reset']]).toEqual(['9'.repeat(15), '9'.repeat(15)])
+  })
 })

@@ -55,7 +55,8 @@ class Limiter implements RateLimiter {
   // What may still have to be given back: waits for a turn, and answers that nobody waits for any more.
   readonly #unsettled = new Set<Promise<unknown>>()
   readonly #lifecycle = new Lifecycle({
-    closed: () => new LimitError('LIMIT_ERR_CLOSED', 'the rate limiter is closed'),
+    closed: () =>
+      new LimitError('LIMIT_ERR_CLOSED', 'the rate limiter is closed: close it after the last request'),
   })
 
   constructor(options: ResolvedOptions, time: Time) {
@@ -219,7 +220,10 @@ class Limiter implements RateLimiter {
     } catch {
       await this.#leave(subjectForm(subject), verdict)
       if (signal?.aborted) throw signal.reason
-      throw new LimitError('LIMIT_ERR_ABANDONED', 'the limiter was closed before the slot began')
+      throw new LimitError(
+        'LIMIT_ERR_ABANDONED',
+        'the limiter was closed before the turn began: close it after the last request',
+      )
     }
   }
 

@@ -17,7 +17,7 @@ export interface FastifyRateLimitOptions<Name extends string = string>
   extends HttpLimitOptions<FastifyRequest, Name> {
   /** Whether a reply counts, asked once its connection has finished with it. What does not count is given back. */
   readonly countWhen?: (reply: FastifyReply, request: FastifyRequest) => boolean
-  /** Sends the answer to a denied request itself; fields and status are set already. */
+  /** Sends the answer to a denied request itself; fields and status are set already. The handler does not run. */
   readonly onDenied?: (request: FastifyRequest, reply: FastifyReply, decision: Decision) => unknown
   /** Accepts `trustProxy: true`, with which clients choose their own address. @default false */
   readonly trustAnyProxy?: boolean

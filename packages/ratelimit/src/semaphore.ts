@@ -62,7 +62,11 @@ export class Semaphore implements ConcurrencyLimiter {
   // Subjects with slots taken or waited for here; bounded by the work this process does at once.
   readonly #lines = new Map<string, Line>()
   readonly #lifecycle = new Lifecycle({
-    closed: () => new LimitError('LIMIT_ERR_CLOSED', 'the concurrency limiter is closed'),
+    closed: () =>
+      new LimitError(
+        'LIMIT_ERR_CLOSED',
+        'the concurrency limiter is closed: close it after the last request',
+      ),
     drain: 0,
   })
   #sequence = 0
@@ -185,7 +189,10 @@ export class Semaphore implements ConcurrencyLimiter {
       return await line.wait(end - performance.now(), stop, first)
     } catch {
       if (signal?.aborted) throw signal.reason
-      throw new LimitError('LIMIT_ERR_ABANDONED', 'the concurrency limiter was closed during the wait')
+      throw new LimitError(
+        'LIMIT_ERR_ABANDONED',
+        'the concurrency limiter was closed during the wait: close it after the last request',
+      )
     }
   }
 
@@ -222,7 +229,7 @@ export class Semaphore implements ConcurrencyLimiter {
     held.controller.abort(
       new LimitUnavailableError(
         'LIMIT_ERR_UNAVAILABLE',
-        'the slot could not be renewed in time and was lost',
+        'the slot could not be renewed in time and was lost: stop what it was for, others may do it now',
       ),
     )
   }

@@ -48,7 +48,7 @@ export class Shapes {
     this.#assertCost(cost)
     if (limits !== undefined) assertObject('limits', limits)
     if (policies !== undefined && !Array.isArray(policies))
-      throw badArgument('policies must be a list of names')
+      throw badArgument('policies must be a list of names of policies')
     if (plan !== undefined && !this.#plans.has(plan)) {
       throw badArgument('no policy of this limiter has that plan: add it to `plans`')
     }
@@ -108,7 +108,8 @@ export class Shapes {
         size !== undefined ? resize(size) : ((plan === undefined ? undefined : planned(plan)) ?? parameters)
       return this.#slot(name, policy, milliOf(name, costOf(cost, name) ?? 1), chosen)
     })
-    if (new Set(policies).size !== policies.length) throw badArgument('a policy is named twice')
+    if (new Set(policies).size !== policies.length)
+      throw badArgument('a policy is named twice in `policies`: name each once')
     return new Shape(mode, slots, argument)
   }
 

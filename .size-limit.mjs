@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 const LIMITS = {
   '@cays/cache': '27 kB',
   '@cays/db-router': '30 kB',
-  '@cays/ratelimit': '22 kB',
+  '@cays/ratelimit': '23 kB',
   '@cays/ratelimit/testing': '21 kB',
   '@cays/realtime': '25 kB',
   '@cays/storage': '48 kB',

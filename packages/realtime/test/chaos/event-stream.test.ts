@@ -63,7 +63,7 @@ describe('over event streams, behind a load balancer without sticky sessions', (
   })
 
   it('nor when their node is killed with SIGKILL', async () => {
-    const records = await subscribed(6)
+    const [records, fresh] = await Promise.all([subscribed(6), startNodeProcess(redis.url)])
     const counting = count()
     await passes(counting, 20)
     const [first, second] = nodes as [NodeProcess, NodeProcess]
@@ -71,16 +71,16 @@ describe('over event streams, behind a load balancer without sticky sessions', (
     await first.kill()
     await passes(counting, 50)
     await expectComplete(records, await counting.stop())
-    nodes = [second, await startNodeProcess(redis.url)]
+    nodes = [second, fresh]
   })
 
   it('nor when a node is drained, without a moment offline', async () => {
-    const records = await subscribed(6)
+    const [records, fresh] = await Promise.all([subscribed(6), startNodeProcess(redis.url)])
     const interruptions: string[] = []
     for (const { room } of records) room.onStatus((status) => interruptions.push(status))
     const counting = count()
     const [first, second] = nodes as [NodeProcess, NodeProcess]
-    nodes = [second, await startNodeProcess(redis.url)]
+    nodes = [second, fresh]
     await first.drain(300)
     await expectComplete(records, await counting.stop())
     expect(interruptions.filter((status) => status !== 'closed')).toEqual([])

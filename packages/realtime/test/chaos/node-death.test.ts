@@ -52,7 +52,7 @@ describe('clients lose, double and reorder nothing', () => {
     'when their node is killed with SIGKILL and they go on at another',
     () =>
       repeatedly(async (random) => {
-        const records = await subscribed(20)
+        const [records, fresh] = await Promise.all([subscribed(20), startNodeProcess(redis.url)])
         const counting = count()
         await passes(counting, 20 * random())
         const [first, second] = nodes as [NodeProcess, NodeProcess]
@@ -60,7 +60,7 @@ describe('clients lose, double and reorder nothing', () => {
         await first.kill()
         await passes(counting, 80)
         await expectComplete(records, await counting.stop())
-        nodes = [second, await startNodeProcess(redis.url)]
+        nodes = [second, fresh]
       }),
     60_000 + 2 * SOAK_TIME,
   )
@@ -70,6 +70,7 @@ describe('clients lose, double and reorder nothing', () => {
     async () => {
       const delays: number[] = []
       await repeatedly(async (random) => {
+        const successors = await Promise.all(nodes.map(() => startNodeProcess(redis.url)))
         const records = await subscribed(20)
         const interruptions: string[] = []
         const published = new Map<number, number>()
@@ -78,9 +79,9 @@ describe('clients lose, double and reorder nothing', () => {
           room.on('n', (n) => delays.push(performance.now() - (published.get(n as number) ?? 0)))
         }
         const counting = count((n) => published.set(n, performance.now()))
-        for (const old of nodes) {
-          const fresh = await startNodeProcess(redis.url)
-          nodes = [...nodes.filter((node) => node !== old), fresh]
+        for (const fresh of successors) {
+          const [old, other] = nodes as [NodeProcess, NodeProcess]
+          nodes = [other, fresh]
           await old.drain(200 + 600 * random())
         }
         await passes(counting, 10)

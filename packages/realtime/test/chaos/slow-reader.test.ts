@@ -4,7 +4,7 @@ import { openRaw, range } from '../support/raw-client.ts'
 import { p99, SOAK } from '../support/soak.ts'
 
 // As a soak for half a minute.
-const SECONDS = SOAK ? 30 : 5
+const SECONDS = SOAK ? 30 : 3
 const PER_SECOND = 5_000_000
 const MESSAGE = 4_000
 const BUDGET = 1_048_576

@@ -258,6 +258,8 @@ describe('tokens and rights that end', () => {
     await vi.advanceTimersByTimeAsync(1_000)
     return seen()
   }
+  /** Over before anything ends, is refreshed, or a client asks whether the node is there. */
+  const QUIET = 30_000
 
   it('are refreshed without a reconnect', async () => {
     const reasons: string[] = []
@@ -276,7 +278,13 @@ describe('tokens and rights that end', () => {
     const statuses: string[] = []
     client.onStatus((status) => statuses.push(status))
     await client.connect()
-    await expect.poll(() => passing(() => reasons)).toEqual(['connect', 'refresh', 'refresh'])
+    for (const expected of [
+      ['connect', 'refresh'],
+      ['connect', 'refresh', 'refresh'],
+    ]) {
+      await vi.advanceTimersByTimeAsync(QUIET)
+      await expect.poll(() => passing(() => reasons)).toEqual(expected)
+    }
     expect(statuses).toEqual(['connecting', 'connected'])
   })
 
@@ -300,6 +308,7 @@ describe('tokens and rights that end', () => {
     })
     closers.push(() => client.close())
     await client.connect()
+    await vi.advanceTimersByTimeAsync(QUIET)
     await expect.poll(() => passing(() => reasons)).toEqual(['connect', 'refresh', 'expired'])
     await expect.poll(() => passing(() => client.status)).toBe('connected')
   })
@@ -328,6 +337,7 @@ describe('tokens and rights that end', () => {
     const room = client.room('lobby')
     await expect.poll(() => room.status).toBe('subscribed')
     allowed = false
+    await vi.advanceTimersByTimeAsync(QUIET)
     await expect.poll(() => passing(() => room.status)).toBe('denied')
   })
 })

@@ -38,8 +38,8 @@ export async function expectComplete(records: readonly Record[], last: number): 
     expect(sequenceFaults(one)).toEqual([])
     expect(one.gaps).toEqual([])
     expect(one.numbers).toHaveLength(last)
-    await one.close()
   }
+  await Promise.all(records.map((one) => one.close()))
 }
 
 /** Waits until so many more were published. */

@@ -3,7 +3,7 @@ import { type FaultProxy, startFaultProxy } from '@cays/testkit'
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
 import { build, type Rollup } from 'vite'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { openHiddenTab } from '../support/hidden-tab.ts'
+import { startHiddenBrowser } from '../support/hidden-tab.ts'
 import { startLocalNode } from '../support/local-node.ts'
 import type { TestPage } from '../support/page.ts'
 import { faultsOf, passes, startCounting } from '../support/recorder.ts'
@@ -11,6 +11,7 @@ import { faultsOf, passes, startCounting } from '../support/recorder.ts'
 declare const page: TestPage
 
 let browser: Browser
+let hiddenBrowser: Awaited<ReturnType<typeof startHiddenBrowser>>
 let script: string
 let node: Awaited<ReturnType<typeof startLocalNode>>
 let proxy: FaultProxy
@@ -19,6 +20,14 @@ let tab: Page
 const closers: (() => unknown)[] = []
 
 beforeAll(async () => {
+  await Promise.all([bundle(), launch(), startHiddenBrowser().then((started) => (hiddenBrowser = started))])
+}, 180_000)
+afterAll(async () => {
+  await browser?.close()
+  await hiddenBrowser?.close()
+})
+
+async function bundle() {
   const [built] = (await build({
     configFile: false,
     logLevel: 'silent',
@@ -35,14 +44,16 @@ beforeAll(async () => {
     },
   })) as Rollup.RollupOutput[]
   script = built?.output[0].code ?? ''
+}
+
+async function launch() {
   browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     // Playwright switches off what is tested here.
     ignoreDefaultArgs: ['--disable-back-forward-cache'],
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--disable-background-networking'],
   })
-}, 180_000)
-afterAll(() => browser?.close())
+}
 
 async function serve(options: Parameters<typeof startLocalNode>[0] = {}) {
   const html =
@@ -107,7 +118,7 @@ describe('a page in Chromium loses, doubles and reorders nothing', () => {
 
   it('when its tab is frozen until the server has given it up, and thawed', async () => {
     await serve({ heartbeat: 300 })
-    const hidden = await openHiddenTab(`http://127.0.0.1:${proxy.port}/`)
+    const hidden = await hiddenBrowser.openTab(`http://127.0.0.1:${proxy.port}/`)
     closers.push(() => hidden.close())
     await expect.poll(() => hidden.evaluate('document.visibilityState + typeof page')).toBe('hiddenobject')
     await hidden.evaluate('page.start()')

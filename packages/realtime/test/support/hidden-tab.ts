@@ -12,10 +12,10 @@ interface Answer {
 }
 
 /**
- * A background tab of a Chromium of its own, driven by hand: Playwright keeps its pages visible, and a
- * visible page is never frozen.
+ * A Chromium of its own for background tabs, driven by hand: Playwright keeps its pages visible, and a visible
+ * page is never frozen.
  */
-export async function openHiddenTab(url: string) {
+export async function startHiddenBrowser() {
   const profile = mkdtempSync(join(tmpdir(), 'cays-tab-'))
   const flags = ['--headless=new', '--no-sandbox', '--disable-gpu', '--remote-debugging-port=0']
   const command = process.env.CHROMIUM ?? '/usr/bin/chromium'
@@ -31,14 +31,30 @@ export async function openHiddenTab(url: string) {
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
   const [port] = readFileSync(file, 'utf8').split('\n')
+  const targets = `http://127.0.0.1:${port}/json`
   const open = async (address: string) => {
-    const answer = await fetch(`http://127.0.0.1:${port}/json/new?${address}`, { method: 'PUT' })
-    return (await answer.json()) as { readonly webSocketDebuggerUrl: string }
+    const answer = await fetch(`${targets}/new?${address}`, { method: 'PUT' })
+    return (await answer.json()) as { readonly id: string; readonly webSocketDebuggerUrl: string }
   }
-  const socket = new WebSocket((await open(url)).webSocketDebuggerUrl)
+  return {
+    async openTab(url: string) {
+      const { id, webSocketDebuggerUrl } = await open(url)
+      // The tab in front of it.
+      await open('about:blank')
+      return { ...(await debug(webSocketDebuggerUrl)), close: () => fetch(`${targets}/close/${id}`) }
+    },
+    async close() {
+      const exited = once(child, 'exit')
+      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
+      await exited
+      rmSync(profile, { recursive: true, force: true, maxRetries: 10 })
+    },
+  }
+}
+
+async function debug(debuggerUrl: string) {
+  const socket = new WebSocket(debuggerUrl)
   await once(socket, 'open')
-  // The tab in front of it.
-  await open('about:blank')
   let id = 0
   const waiting = new Map<number, (answer: Answer) => void>()
   socket.on('message', (data) => {
@@ -58,12 +74,5 @@ export async function openHiddenTab(url: string) {
     },
     freeze: () => send('Page.setWebLifecycleState', { state: 'frozen' }),
     thaw: () => send('Page.setWebLifecycleState', { state: 'active' }),
-    async close() {
-      socket.terminate()
-      const exited = once(child, 'exit')
-      if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
-      await exited
-      rmSync(profile, { recursive: true, force: true, maxRetries: 10 })
-    },
   }
 }

@@ -89,6 +89,9 @@ export function fakeClock(start: Date | string = '2030-01-01T00:00:00Z'): FakeCl
  */
 export function createTestLimiter<Name extends string>(options: TestLimiterOptions<Name>): RateLimiter<Name> {
   const { clock, ...rest } = options
+  if (!clock?.time) {
+    throw new LimitConfigError('LIMIT_ERR_BAD_OPTION', 'createTestLimiter: clock must be made by fakeClock()')
+  }
   return limiterOn(rest, clock.time)
 }
 

@@ -207,6 +207,21 @@ describe('honoRateLimit', () => {
     expect(await denied.json()).toMatchObject({ 'violated-policies': ['api'] })
   })
 
+  it('counts a request whose handler throws what Hono makes no response of', async () => {
+    const limiter = limiterOf(5)
+    const reserve = vi.spyOn(limiter, 'reserve')
+    const app = new Hono()
+    app.use(honoRateLimit(limiter, { key: () => 'one', countWhen: () => false }))
+    app.get('/', () => {
+      throw 'no error'
+    })
+    await expect(Promise.resolve(app.request('/'))).rejects.toBe('no error')
+    // It is settled: there is nothing to give back any more.
+    const reserved = await reserve.mock.results[0]?.value
+    await reserved.release()
+    expect((await limiter.peek('one')).policies.api?.remaining).toBe(4)
+  })
+
   it('demands a key', () => {
     expect(() => honoRateLimit(limiterOf(1), {} as never)).toThrow(/key is required/)
   })

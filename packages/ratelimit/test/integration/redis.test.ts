@@ -394,6 +394,20 @@ describe('a limiter with Redis', () => {
     }
   })
 
+  it('lets checks alone spend a lease: all else is decided by Redis', async () => {
+    await using limiter = createRateLimiter({
+      ...fresh(),
+      heartbeat: 500,
+      lease: { maxAge: '1m' },
+      policies: { api: gcra({ limit: 10_000, per: '1h' }) },
+    })
+    await expect.poll(async () => (await limiter.check('hot')).source).toBe('lease')
+    expect((await limiter.peek('hot')).source).toBe('redis')
+    expect((await limiter.acquire('hot')).source).toBe('redis')
+    await using reserved = await limiter.reserve('hot')
+    expect(reserved.decision.source).toBe('redis')
+  })
+
   it('gives back what was charged for a caller who left, before it is closed', async () => {
     const options = { ...fresh(), policies: { api: gcra({ limit: 10, per: '1h' }) } }
     const limiter = createRateLimiter(options)

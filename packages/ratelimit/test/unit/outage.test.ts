@@ -68,6 +68,19 @@ describe('while Redis is silent', () => {
     await closing
   })
 
+  it('a call that timed out is not sent again', async () => {
+    const redis = silent('ready')
+    const strict = { api: fixedWindow({ limit: 4, per: '1h', onError: 'closed' }) }
+    const limiter = createRateLimiter({ redis, policies: strict })
+    const decision = limiter.check('user')
+    // And two turns of the event loop, as above.
+    await vi.advanceTimersByTimeAsync(103)
+    expect(await decision).toMatchObject({ reason: 'unavailable', error: { code: 'LIMIT_ERR_TIMEOUT' } })
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(redis.sent).toBe(1)
+    await limiter.close()
+  })
+
   it.each<[string, (limiter: RateLimiter<'api'>) => Promise<unknown>]>([
     ['refund', (limiter) => limiter.refund('user')],
     ['penalty', (limiter) => limiter.penalty('user')],

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { gcra, quota, tokenBucket } from '../../src/index.ts'
+import { fixedWindow, gcra, quota, tokenBucket } from '../../src/index.ts'
 import { createTestLimiter, fakeClock } from '../../src/testing.ts'
 
 describe('a limiter for tests', () => {
@@ -42,5 +42,10 @@ describe('a limiter for tests', () => {
     await limiter.penalty('b', 5)
     await clock.advance('10m')
     expect((await limiter.check('b')).allowed).toBe(true)
+  })
+
+  it('need their clock', () => {
+    const policies = { api: fixedWindow({ limit: 1, per: '1m' }) }
+    expect(() => createTestLimiter({ policies } as never)).toThrow(/made by fakeClock/)
   })
 })

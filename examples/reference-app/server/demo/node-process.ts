@@ -1,10 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
 import { freePort } from './free-port.ts'
 
-const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url))
-const ROOT = fileURLToPath(new URL('../../../..', import.meta.url))
 /** A node that takes longer than this to start or to leave is broken. */
 const START_LIMIT = 30_000
 const LEAVE_LIMIT = 40_000
@@ -24,6 +21,8 @@ export interface NodeProcess {
 export interface NodeProcessOptions {
   readonly name: string
   readonly port: number
+  /** What it runs. */
+  readonly program: string
   readonly environment: Readonly<Record<string, string>>
   /** Where the node's log goes, line by line. */
   readonly onLog: (line: string) => void
@@ -34,7 +33,7 @@ export async function portsFor(count: number): Promise<number[]> {
 }
 
 export function nodeProcess(options: NodeProcessOptions): NodeProcess {
-  const { name, port, environment, onLog } = options
+  const { name, port, program, environment, onLog } = options
   let child: ChildProcess | undefined
 
   const gone = async (process: ChildProcess, signal: NodeJS.Signals): Promise<void> => {
@@ -53,8 +52,7 @@ export function nodeProcess(options: NodeProcessOptions): NodeProcess {
       return child !== undefined && child.exitCode === null && child.signalCode === null
     },
     async start() {
-      const started = spawn(process.execPath, ['--import', 'tsx', '--conditions=@cays/source', MAIN], {
-        cwd: ROOT,
+      const started = spawn(process.execPath, [program], {
         // Of the shell's environment only what Node itself needs: a DATABASE_URL there is not meant for the demo.
         env: {
           PATH: process.env.PATH,

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { rm } from 'node:fs/promises'
 import { createStorage, r2 } from '@cays/storage'
 import { type R2Server, type StandaloneRedis, startPostgres, startR2, startRedis } from '@cays/testkit'
 import pg from 'pg'
@@ -9,6 +10,7 @@ import { type SeedSize, seed } from '../database/seed.ts'
 import { seededResumes } from '../database/seed-applications.ts'
 import { type DemoControl, startDemoControl } from './demo-control.ts'
 import { type Gateway, startGateway } from './gateway.ts'
+import { bundleNode } from './node-bundle.ts'
 import { type NodeProcess, nodeProcess, portsFor } from './node-process.ts'
 import { resumePdf } from './resume-pdf.ts'
 
@@ -22,6 +24,8 @@ export interface StackOptions {
   readonly size?: SeedSize
   /** `start`: the machine's own server; `none`: one node on memory stores; else the URL of one that runs. @default 'start' */
   readonly redis?: 'start' | 'none' | (string & {})
+  /** The pages being built, when they are: nodes start once they are there. */
+  readonly pages?: Promise<unknown>
   readonly logLevel?: string
   readonly onProgress?: (step: string) => void
   readonly onLog?: (line: string) => void
@@ -49,11 +53,14 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   }
   try {
     onProgress('Starting Postgres with two replicas, Redis and the bucket')
-    const [postgres, redis, gateway] = await Promise.all([
+    const [postgres, redis, gateway, program] = await Promise.all([
       keep(startPostgres({ replicas: 2 }), closers),
       wanted === 'start' ? keep(startRedis(), closers) : undefined,
       keep(startGateway([], port), closers),
+      bundleNode(),
+      options.pages,
     ])
+    closers.push(() => rm(program, { force: true }))
     const bucket = await keep(startBucket(gateway), closers)
 
     onProgress(`Creating the schema and ${size === 'tiny' ? 'a few' : 'ten thousand'} jobs`)
@@ -69,6 +76,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       nodeProcess({
         name: `node-${index + 1}`,
         port: nodePort,
+        program,
         onLog,
         environment: {
           APP_ORIGINS: originsOf(gateway).join(','),

@@ -40,12 +40,20 @@ const DENIED = /NOPERM|ACL failure|can't run this command|unknown command/i
 /** What a call of Redis that failed means for its limits. */
 export function failureOf(error: unknown): LimitError {
   if (error instanceof LimitUnavailableError) return error
+  const cause = withoutCommand(error)
   if (DENIED.test(messageOf(error))) {
     return new LimitUnavailableError(
       'LIMIT_ERR_SCRIPTING_DENIED',
       'the Redis user may not run scripts or a command in them: allow the commands listed in the README',
-      { cause: error },
+      { cause },
     )
   }
-  return new LimitUnavailableError('LIMIT_ERR_UNAVAILABLE', 'Redis could not decide', { cause: error })
+  return new LimitUnavailableError('LIMIT_ERR_UNAVAILABLE', 'Redis could not decide', { cause })
+}
+
+// ioredis hangs the command on its errors, with the keys of all subjects in the batch.
+function withoutCommand(error: unknown): unknown {
+  if (!(error instanceof Error && 'command' in error)) return error
+  const { name, message, stack = message } = error
+  return Object.assign(new Error(message), { name, stack })
 }

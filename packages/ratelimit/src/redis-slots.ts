@@ -1,6 +1,7 @@
 import { type RedisScript, redisScript } from '@cays/core/redis-script'
 
-// Leases of one subject: a sorted set of lease ids by the time they end, on the server's clock in milliseconds.
+// Leases of one subject: a sorted set of lease ids by the time they end, on the server's clock in milliseconds. The
+// key lives as long as the longest of them, whatever life this process gives its own.
 
 /** KEYS: the leases. ARGV: limit, life of a lease, id. Answers { 1 taken or 0 full, leases in use }. */
 export const enterScript: RedisScript = redisScript(`
@@ -10,7 +11,8 @@ redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 local used = redis.call('ZCARD', KEYS[1])
 if used >= tonumber(ARGV[1]) then return { 0, used } end
 redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[3])
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
+redis.call('PEXPIRE', KEYS[1], ARGV[2], 'NX')
+redis.call('PEXPIRE', KEYS[1], ARGV[2], 'GT')
 return { 1, used + 1 }
 `)
 
@@ -27,7 +29,7 @@ for i = 2, #ARGV do
     lost[#lost + 1] = ARGV[i]
   end
 end
-redis.call('PEXPIRE', KEYS[1], ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[1], 'GT')
 return lost
 `)
 

@@ -39,7 +39,7 @@ export const SLOT_SCRIPTS: SlotScripts = { enter: enterScript, renew: renewScrip
 /** Slots: how many are given, to whom, until when. */
 export async function trySlots(ground: Ground, scripts: SlotScripts = SLOT_SCRIPTS): Promise<void> {
   const { operator, user } = ground
-  const { enter, renew } = scripts
+  const { enter, renew, leave } = scripts
   const key = `model:slots${++keys}`
   const take = (id: string, life = 60_000) => enter.run(user, [key], [2, life, id])
   deepStrictEqual(await take('a'), [1, 1])
@@ -48,6 +48,11 @@ export async function trySlots(ground: Ground, scripts: SlotScripts = SLOT_SCRIP
   strictEqual((await operator.pttl(key)) > 50_000, true)
   // Extended, and the key with it.
   deepStrictEqual(await renew.run(user, [key], [7_200_000, 'a', 'gone']), ['gone'])
+  strictEqual((await operator.pttl(key)) > 7_000_000, true)
+  // Not brought forward by leases of a shorter life.
+  await leave.run(user, [key], ['b'])
+  deepStrictEqual(await take('d', 1_000), [1, 2])
+  deepStrictEqual(await renew.run(user, [key], [1_000, 'd']), [])
   strictEqual((await operator.pttl(key)) > 7_000_000, true)
   for (let seed = 1; seed <= 3; seed++) await playSlots(ground, scripts, seed)
 }

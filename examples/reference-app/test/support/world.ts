@@ -25,12 +25,12 @@ export interface World {
 export async function startWorld(): Promise<World> {
   // As `npm start` builds them: this process says NODE_ENV=test, which would make another React.
   const { NODE_ENV: _, ...env } = process.env
-  await promisify(execFile)(process.execPath, [VITE, 'build', 'web', '--logLevel', 'error'], {
+  const pages = promisify(execFile)(process.execPath, [VITE, 'build', 'web', '--logLevel', 'error'], {
     cwd: APP,
     env,
   })
   const [stack, browser] = await Promise.all([
-    startStack(),
+    startStack({ pages }),
     chromium.launch({
       executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
       args: [

@@ -131,7 +131,7 @@ export function controls(world: () => World): void {
       await page.getByText('Wait until your résumé has arrived.').waitFor()
       await line(-1)
       await page.getByRole('button', { name: 'Resume the upload' }).click()
-      await page.getByText('Arrived').waitFor()
+      await page.getByText('Arrived', { exact: true }).waitFor()
       await page.getByRole('button', { name: 'Remove the file' }).click()
       await page.getByText('Drop your PDF here').waitFor()
 
@@ -139,7 +139,7 @@ export function controls(world: () => World): void {
       await page.reload()
       expect(await page.getByLabel('A few words to the employer').inputValue()).toBe('Kept through a reload.')
       await file.setInputFiles({ name: 'cv.pdf', mimeType: 'application/pdf', buffer: pdf(2_000) })
-      await page.getByText('Arrived').waitFor()
+      await page.getByText('Arrived', { exact: true }).waitFor()
       await send.click()
       await page.getByText('Your application is on its way').waitFor()
       await page.getByRole('link', { name: 'Follow it live' }).click()

@@ -62,7 +62,7 @@ export function journey(world: () => World): void {
         if (request.method() === 'PUT') uploads.push(new URL(request.url()).origin)
       })
       await seeker.page.locator('input[type=file]').setInputFiles(resume)
-      await seeker.page.getByText('Arrived').waitFor({ timeout: 60_000 })
+      await seeker.page.getByText('Arrived', { exact: true }).waitFor({ timeout: 60_000 })
       await seeker.page.getByLabel('A few words to the employer').fill('I know where they feed.')
       await seeker.page.getByRole('button', { name: 'Send application' }).click()
       await seeker.page.getByText('Your application is on its way').waitFor({ timeout: 30_000 })

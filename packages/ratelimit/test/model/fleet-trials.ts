@@ -54,6 +54,9 @@ export async function trySlots(ground: Ground, scripts: SlotScripts = SLOT_SCRIP
   deepStrictEqual(await take('d', 1_000), [1, 2])
   deepStrictEqual(await renew.run(user, [key], [1_000, 'd']), [])
   strictEqual((await operator.pttl(key)) > 7_000_000, true)
+  await leave.run(user, [key], ['d'])
+  deepStrictEqual(await take('e', 14_400_000), [1, 2])
+  strictEqual((await operator.pttl(key)) > 14_000_000, true)
   for (let seed = 1; seed <= 3; seed++) await playSlots(ground, scripts, seed)
 }
 

@@ -132,6 +132,7 @@ export function controls(world: () => World): void {
       await line(-1)
       await page.getByRole('button', { name: 'Resume the upload' }).click()
       await page.getByText('Arrived', { exact: true }).waitFor()
+      await page.getByText('Wait until your résumé has arrived.').waitFor({ state: 'hidden' })
       await page.getByRole('button', { name: 'Remove the file' }).click()
       await page.getByText('Drop your PDF here').waitFor()
 

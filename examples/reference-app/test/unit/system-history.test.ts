@@ -69,6 +69,15 @@ describe('what the page under the hood has seen', () => {
     expect(third).toMatchObject({ seen: 2, failed: 1 })
   })
 
+  it('tells of a restart that was over between two looks', () => {
+    const { events } = play(
+      at(1, node('node-1')),
+      at(2, node('node-1')),
+      at(3, node('node-1', { startedAt: new Date(2_500).toISOString() })),
+    )
+    expect(events.map(({ text }) => text)).toEqual(['node-1 is back and takes requests.'])
+  })
+
   it('keeps a node that no longer answers in the picture, and tells that it went and came back', () => {
     const { nodes, events } = play(
       at(1, node('node-1'), node('node-2')),

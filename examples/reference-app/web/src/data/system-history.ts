@@ -196,7 +196,9 @@ function changes(
   const say = (tone: SystemEvent['tone'], text: string) => events.push({ id: nextEvent++, at, text, tone })
   for (const node of after.nodes) {
     const was = before.nodes.find(({ name }) => name === node.name)
-    if (!was || was.state === node.state) continue
+    // A quick restart can lie between two looks.
+    const same = was?.state === node.state && was.status.startedAt === node.status.startedAt
+    if (!was || same) continue
     if (node.state === 'draining')
       say('plain', `${node.name} drains: it finishes what it has and takes nothing new.`)
     else if (node.state === 'away') say('bad', `${node.name} is away. The others take its requests.`)

@@ -179,7 +179,7 @@ function ApplyForm({
           ) : (
             <ResumeDrop onFile={(file) => void choose(file)} />
           )}
-          {refusal && (
+          {refusal && !state?.token && (
             <p role="alert" className="arrive mt-2 rounded-card bg-coral-wash px-3 py-2.5 text-sm text-coral">
               {refusal}
             </p>

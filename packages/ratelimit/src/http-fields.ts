@@ -1,5 +1,5 @@
-import { hash } from 'node:crypto'
 import type { Decision, PolicyDecision } from './decision.ts'
+import type { PartitionKeys } from './partition-keys.ts'
 
 /** `'ietf'`: RateLimit and RateLimit-Policy; `'legacy'`: X-RateLimit-*; both or none of them. */
 export type HeaderStyle = 'ietf' | 'legacy' | 'both' | 'none'
@@ -9,18 +9,19 @@ export type HeaderStyle = 'ietf' | 'legacy' | 'both' | 'none'
  * (draft-ietf-httpapi-ratelimit-headers, RFC 9651), `Retry-After` in whole seconds, rounded up, when denied.
  *
  * A denial lists the policies in its way alone, so that `Retry-After` is never earlier than a `t` beside it.
- * The partition key is a digest of the subject, never the subject.
+ * The partition key stands for the subject, which is never told.
  */
 export function limitFields(
   decision: Decision,
   style: HeaderStyle,
   subject: string,
+  partitions: PartitionKeys,
 ): Readonly<Record<string, string>> {
   const fields: Record<string, string> = {}
   let tightest: PolicyDecision | undefined
   let policies = ''
   let standing = ''
-  const partition = style === 'ietf' || style === 'both' ? partitionOf(subject) : ''
+  const partition = style === 'ietf' || style === 'both' ? partitions.of(subject) : ''
   for (const name in decision.policies) {
     const policy = decision.policies[name] as PolicyDecision
     if (policy.shadow) continue
@@ -46,11 +47,6 @@ export function limitFields(
     fields['Retry-After'] = String(Math.max(1, secondsOf(decision.retryAfter)))
   }
   return fields
-}
-
-// Nine bytes of a digest tell partitions apart and tell nobody the subject.
-function partitionOf(subject: string): string {
-  return `;pk=:${hash('sha256', subject, 'base64').slice(0, 12)}:`
 }
 
 function policyItem(name: string, policy: PolicyDecision): string {

@@ -2,6 +2,7 @@ import type { OptionReader } from '@cays/core/options'
 import type { Decision } from './decision.ts'
 import { type HeaderStyle, limitFields } from './http-fields.ts'
 import type { IpKeyOptions } from './ip-key.ts'
+import { PartitionKeys } from './partition-keys.ts'
 import type { PolicySize } from './policy.ts'
 import { type LimitProblem, problemOf } from './problem.ts'
 import type { RateLimiter } from './rate-limiter.ts'
@@ -62,6 +63,7 @@ export class HttpLimit<Incoming> {
   readonly #options: HttpLimitOptions<Incoming>
   readonly #defaultKey: (request: Incoming) => Awaitable<string>
   readonly #constant: Charge | undefined
+  readonly #partitions = new PartitionKeys()
 
   constructor(
     reader: OptionReader,
@@ -99,7 +101,7 @@ export class HttpLimit<Incoming> {
     } else {
       decision = await this.#limiter.check(subject, charge)
     }
-    const fields = limitFields(decision, headers, subject)
+    const fields = limitFields(decision, headers, subject, this.#partitions)
     if (decision.allowed || mode === 'shadow') return { decision, fields, denied: undefined, reservation }
     const body = problemOf(decision)
     return {

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { limitFields } from '../../src/http-fields.ts'
 import { createRateLimiter, fixedWindow, gcra, quota, tokenBucket } from '../../src/index.ts'
 import { type PublishedLimit, readLimits } from '../../src/limit-field.ts'
+import { PartitionKeys } from '../../src/partition-keys.ts'
 import { seeded } from '../model/scenario.ts'
 
 // One seed unless asked for another: what differs may as well be the other parser's mistake.
@@ -131,7 +132,7 @@ describe('the response fields', () => {
     })
     for (const cost of [0.25, 0.25, 0.25, { yearly: 2 }, { burst: 40, tokens: 0, yearly: 0 }]) {
       const decision = await limiter.check('user "1", \u0000é', { cost })
-      const fields = limitFields(decision, 'ietf', 'user "1", \u0000é')
+      const fields = limitFields(decision, 'ietf', 'user "1", \u0000é', new PartitionKeys())
       const policies = parseList(fields['RateLimit-Policy'] ?? '') as Item[]
       expect(policies.map(([name]) => name)).toEqual(['burst', 'a-b_C9', 'tokens', 'yearly'])
       for (const [, parameters] of policies) {
@@ -159,8 +160,24 @@ describe('the response fields', () => {
       policies: { slow: tokenBucket({ capacity: 1_000_000_000, refill: 0.001, per: '3660d' }) },
     })
     await limiter.check('user', { cost: 1_000_000_000 })
-    const fields = limitFields(await limiter.check('user', { cost: 1_000_000_000 }), 'both', 'user')
+    const fields = limitFields(
+      await limiter.check('user', { cost: 1_000_000_000 }),
+      'both',
+      'user',
+      new PartitionKeys(),
+    )
     expect(readLimits(fields.RateLimit ?? null)).toEqual([{ remaining: 0, seconds: 999_999_999_999_999 }])
     expect([fields['Retry-After'], fields['X-RateLimit-Reset']]).toEqual(['9'.repeat(15), '9'.repeat(15)])
+  })
+})
+
+describe('partition keys', () => {
+  it('are the same for a subject whenever it comes, and different for each', () => {
+    const keys = new PartitionKeys()
+    const subjects = [...Array.from({ length: 1_500 }, (_, index) => `user:${index}`), 'u'.repeat(1_000_000)]
+    const first = subjects.map((subject) => keys.of(subject))
+    expect(new Set(first).size).toBe(subjects.length)
+    expect(first.every((key) => /^;pk=:[A-Za-z0-9+/]{12}:$/.test(key))).toBe(true)
+    expect(subjects.map((subject) => keys.of(subject))).toEqual(first)
   })
 })

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
+import { subjectForm } from './subject.ts'
 
 const MOST = 1_000
-const LONGEST = 128
 
 /**
  * The parameter of a RateLimit field that tells whose limit it is: nine bytes of a digest, which tell subjects
@@ -11,12 +11,12 @@ export class PartitionKeys {
   readonly #known = new Map<string, string>()
 
   of(subject: string): string {
-    const known = this.#known.get(subject)
+    const form = subjectForm(subject)
+    const known = this.#known.get(form)
     if (known !== undefined) return known
-    const parameter = `;pk=:${hash('sha256', subject, 'base64').slice(0, 12)}:`
-    if (subject.length > LONGEST) return parameter
+    const parameter = `;pk=:${hash('sha256', form, 'base64').slice(0, 12)}:`
     if (this.#known.size === MOST) this.#known.delete(this.#known.keys().next().value as string)
-    this.#known.set(subject, parameter)
+    this.#known.set(form, parameter)
     return parameter
   }
 }

@@ -20,7 +20,7 @@ export interface RedisStoreOptions {
   readonly script?: RedisScript
 }
 
-/** Fewer operations are done before a second call would have been sent. */
+// Operations of a turn: fewer are not worth a second call.
 const WORTH_HALVING = 32
 
 /**

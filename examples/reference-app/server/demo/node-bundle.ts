@@ -4,8 +4,8 @@ import { build, type Plugin } from 'esbuild'
 const APP = new URL('../../', import.meta.url)
 
 /**
- * Writes what a node runs as one file and gives its path: a node starts in a second, where compiling its sources
- * takes three.
+ * Writes what a node runs as one file and gives its path, so that no node has to compile its sources whenever it
+ * starts.
  */
 export async function bundleNode(): Promise<string> {
   // As deep as `server`, so that both find the pages at the same place; a file per stack, since two may start.
